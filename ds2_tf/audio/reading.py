@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading a recording of any common format to mono float32 samples at one sample rate."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import pathlib
+
+import numpy as np
+
+from ds2_tf.audio.declared_length import declared_data_bytes
+from ds2_tf.errors import UserError
+
+RAW_SUFFIXES = (".raw", ".pcm")
+
+
+class AudioError(UserError):
+    """A recording that cannot be read.
+
+    Attributes:
+        reason: one of "missing-audio", "empty-audio", "truncated-audio", "not-audio".
+        detail: what was found and what was expected.
+    """
+
+    def __init__(self, reason: str, detail: str):
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclasses.dataclass(frozen=True)
+class RawFormat:
+    """What a headerless recording cannot say of itself.
+
+    Attributes:
+        sample_rate: samples per second.
+        encoding: a libsndfile subtype, such as "PCM_16", "ULAW" or "FLOAT". Defaults to "PCM_16".
+        endian: "LITTLE" or "BIG". Defaults to "LITTLE".
+        channels: number of interleaved channels. Defaults to 1.
+    """
+
+    sample_rate: int
+    encoding: str = "PCM_16"
+    endian: str = "LITTLE"
+    channels: int = 1
+
+    def soundfile_arguments(self) -> dict:
+        """The keyword arguments with which soundfile opens such a file."""
+        return {
+            "format": "RAW",
+            "samplerate": self.sample_rate,
+            "subtype": self.encoding,
+            "endian": self.endian,
+            "channels": self.channels,
+        }
+
+
+def read_audio(
+    source: str | os.PathLike | bytes, *, sample_rate: int = 16000, raw: RawFormat | None = None
+) -> np.ndarray:
+    """Reads a recording: WAV, FLAC, Ogg, MP3, NIST SPHERE, AIFF, or headerless samples.
+
+    Several channels are averaged, and another sample rate is resampled (soxr, high quality).
+
+    Args:
+        source: a path, or the bytes of a whole file.
+        sample_rate: samples per second of the result. Defaults to 16000.
+        raw: the format of a headerless file (`.raw`, `.pcm`, or any bytes); ignored for paths with
+            another suffix.
+
+    Returns:
+        float32 array of shape [samples], in [-1, 1].
+
+    Raises:
+        AudioError: the recording is missing, empty, truncated or not audio.
+    """
+    import soundfile
+    import soxr
+
+    data, name, arguments = _open_arguments(source, raw)
+    try:
+        with soundfile.SoundFile(io.BytesIO(data), **arguments) as file:
+            declared_frames, native_rate = file.frames, file.samplerate
+            samples = file.read(dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise AudioError("not-audio", f"{name}: {error}") from error
+    if not len(samples):
+        raise AudioError("empty-audio", f"{name} has a header and no samples")
+    # Compressed formats of unknown length declare a huge count; only a plausible one can accuse.
+    if len(samples) < declared_frames < 2**40:
+        raise AudioError(
+            "truncated-audio",
+            f"{name} declares {declared_frames} samples, {len(samples)} could be decoded",
+        )
+    mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
+    if native_rate != sample_rate:
+        mono = soxr.resample(mono, native_rate, sample_rate, quality="HQ")
+    return np.clip(mono, -1.0, 1.0).astype(np.float32, copy=False)
+
+
+def audio_duration(source: str | os.PathLike, *, raw: RawFormat | None = None) -> float:
+    """The length of a recording in seconds, from its header where it has one.
+
+    Raises:
+        AudioError: as `read_audio`, but for damage that only decoding shows.
+    """
+    import soundfile
+
+    data, name, arguments = _open_arguments(source, raw)
+    try:
+        info = soundfile.info(io.BytesIO(data), **arguments)
+    except soundfile.LibsndfileError as error:
+        raise AudioError("not-audio", f"{name}: {error}") from error
+    return info.frames / info.samplerate
+
+
+def _open_arguments(
+    source: str | os.PathLike | bytes, raw: RawFormat | None
+) -> tuple[bytes, str, dict]:
+    """The bytes of a recording, its name for messages, and how soundfile is to open it."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        data, name, headerless = bytes(source), "the recording", raw is not None
+    else:
+        path = pathlib.Path(source)
+        name, headerless = str(path), path.suffix.lower() in RAW_SUFFIXES
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise AudioError("missing-audio", f"{name} does not exist") from None
+        except OSError as error:
+            raise AudioError("missing-audio", f"{name} cannot be read: {error}") from error
+    if not data:
+        raise AudioError("empty-audio", f"{name} has 0 bytes")
+    if headerless:
+        if raw is None:
+            raise AudioError(
+                "not-audio", f"{name} has no header: state its sample rate (--raw-sample-rate)"
+            )
+        return data, name, raw.soundfile_arguments()
+    declared = declared_data_bytes(data)
+    if declared is not None and declared.promised > declared.present:
+        if not declared.present:
+            raise AudioError("empty-audio", f"{name} has a header and no samples")
+        raise AudioError(
+            "truncated-audio",
+            f"{name} declares {declared.promised} bytes of samples and holds {declared.present}",
+        )
+    return data, name, {}

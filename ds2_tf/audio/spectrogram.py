@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log-spectrogram: the one definition used by ingestion, training and the served graph."""
+
+from __future__ import annotations
+
+import dataclasses
+
+# Part of every fingerprint of stored features: raise it with any change of the numbers below.
+FEATURE_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class SpectrogramConfig:
+    """Deep Speech 2's features: log power of linear frequency bins (Section 3.1).
+
+    Attributes:
+        sample_rate: samples per second. Defaults to 16000.
+        window_seconds: length of the Hann window. Defaults to 0.020.
+        hop_seconds: distance between neighboring frames. Defaults to 0.010.
+        floor: power added before the logarithm; about 20 dB under the noise of a quiet room
+            recorded at 16 bits. Defaults to 1e-6.
+    """
+
+    sample_rate: int = 16000
+    window_seconds: float = 0.020
+    hop_seconds: float = 0.010
+    floor: float = 1e-6
+
+    @property
+    def window_samples(self) -> int:
+        """Length of the window, in samples."""
+        return round(self.window_seconds * self.sample_rate)
+
+    @property
+    def hop_samples(self) -> int:
+        """Distance between neighboring frames, in samples."""
+        return round(self.hop_seconds * self.sample_rate)
+
+    @property
+    def num_bins(self) -> int:
+        """Number of frequency bins, from 0 Hz to half the sample rate."""
+        return self.window_samples // 2 + 1
+
+
+def log_spectrogram(samples, num_samples, config: SpectrogramConfig = SpectrogramConfig()):
+    """Computes `log(|STFT|^2 + floor)` with stock TensorFlow ops.
+
+    The first window is padded on the left with zeros, so that every hop of samples completes
+    exactly one frame and a stream can compute the same frames from chunks. Samples that do not
+    complete a hop are dropped.
+
+    Args:
+        samples: float32 [B, N], in [-1, 1].
+        num_samples: int32 [B], valid samples of each row; what lies past them is ignored.
+        config: the feature definition.
+
+    Returns:
+        A pair: float32 [B, N // hop, num_bins], zero past each row's length; and int32 [B], the
+        number of valid frames.
+    """
+    import tensorflow as tf
+
+    window, hop = config.window_samples, config.hop_samples
+    num_frames = num_samples // hop
+    padded = tf.pad(samples, [[0, 0], [window - hop, 0]])
+    spectrum = tf.signal.stft(padded, frame_length=window, frame_step=hop, fft_length=window)
+    power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
+    valid = tf.sequence_mask(num_frames, tf.shape(power)[1])[:, :, tf.newaxis]
+    return tf.where(valid, tf.math.log(power + config.floor), 0.0), num_frames

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recipes: everything that defines a recogniser and its training, as dataclasses <-> YAML."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+
+from ds2_tf.audio.spectrogram import SpectrogramConfig
+from ds2_tf.errors import UserError
+from ds2_tf.text.alphabet import Alphabet
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvolutionConfig:
+    """One convolution of the front end.
+
+    Attributes:
+        filters: number of output channels.
+        kernel: size in [frequency bins, frames], the paper's order.
+        stride: step in [frequency bins, frames].
+    """
+
+    filters: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The network (Section 3): convolutions, recurrent layers, one output layer.
+
+    Attributes:
+        convolutions: the front end, from the spectrogram upwards.
+        cell: recurrent layer, "gru", "lstm" or "rnn" (clipped ReLU). Defaults to "gru".
+        recurrent_layers: number of recurrent layers.
+        recurrent_units: units of each recurrent layer and direction.
+        bidirectional: also run backwards in time, the directions summed. Defaults to true.
+        lookahead_frames: future frames seen by the row convolution above unidirectional layers,
+            at the network's output rate; 0 leaves it out. Defaults to 0.
+        dropout: share of the inputs of each recurrent layer and of the output layer that are
+            dropped in training. Defaults to 0.
+        causal: convolutions see only the past, for streaming. Defaults to false.
+    """
+
+    convolutions: tuple[ConvolutionConfig, ...]
+    recurrent_layers: int
+    recurrent_units: int
+    cell: str = "gru"
+    bidirectional: bool = True
+    lookahead_frames: int = 0
+    dropout: float = 0.0
+    causal: bool = False
+
+    def __post_init__(self):
+        if self.cell not in ("gru", "lstm", "rnn"):
+            raise UserError(f'model.cell must be "gru", "lstm" or "rnn", got {self.cell!r}.')
+        if self.bidirectional and (self.lookahead_frames or self.causal):
+            raise UserError(
+                "A bidirectional model sees the whole future: set bidirectional to false, or "
+                f"lookahead_frames to 0 (got {self.lookahead_frames}) and causal to false "
+                f"(got {str(self.causal).lower()})."
+            )
+
+    @property
+    def time_stride(self) -> int:
+        """Spectrogram frames per output frame."""
+        stride = 1
+        for convolution in self.convolutions:
+            stride *= convolution.stride[1]
+        return stride
+
+    def output_frames(self, num_frames):
+        """Output frames of `num_frames` spectrogram frames (an integer, array or tensor)."""
+        for convolution in self.convolutions:
+            num_frames = -(-num_frames // convolution.stride[1])
+        return num_frames
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentationConfig:
+    """Changes made to training spectrograms on the fly (SpecAugment; arXiv 1904.08779).
+
+    Attributes:
+        frequency_masks: number of bands set to the mean of the corpus. Defaults to 0.
+        frequency_mask_bins: largest width of a band, in bins. Defaults to 20.
+        time_masks: number of stretches of time set to the mean. Defaults to 0.
+        time_mask_share: largest length of a stretch, as a share of the utterance. Defaults to 0.05.
+    """
+
+    frequency_masks: int = 0
+    frequency_mask_bins: int = 20
+    time_masks: int = 0
+    time_mask_share: float = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How the network is trained (Section 3.7 of the paper, with Adam for small corpora).
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_frames: spectrogram frames in a batch, padding included; bounds the memory of a step.
+        max_batch_size: most utterances in a batch. Defaults to 64.
+        max_frames: longer utterances are left out of training and counted. Defaults to 3000.
+        optimizer: "adamw" or "sgd" (Nesterov momentum 0.99). Defaults to "adamw".
+        learning_rate: peak rate. Defaults to 1e-3.
+        warmup_steps: steps over which the rate rises from 0. Defaults to 100.
+        annealing: the rate is divided by this after every epoch (the paper: 1.2); 0 chooses a
+            cosine that ends at 0 with the last epoch. Defaults to 0.
+        weight_decay: AdamW's decoupled decay. Defaults to 1e-4.
+        clip_norm: largest norm of the whole gradient. Defaults to 5.
+        sortagrad: the first epoch runs from short to long utterances. Defaults to true.
+        shuffle_buffer: records held to shuffle from, in later epochs. Defaults to 2048.
+        precision: "float32", "mixed_bfloat16" or "mixed_float16". Defaults to "float32".
+        checkpoint_seconds: pause between checkpoints to resume from. Defaults to 60.
+        seed: of weights, order, dropout and augmentation. Defaults to 1.
+        augmentation: see `AugmentationConfig`. Defaults to none.
+    """
+
+    epochs: int
+    batch_frames: int
+    max_batch_size: int = 64
+    max_frames: int = 3000
+    optimizer: str = "adamw"
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100
+    annealing: float = 0.0
+    weight_decay: float = 1e-4
+    clip_norm: float = 5.0
+    sortagrad: bool = True
+    shuffle_buffer: int = 2048
+    precision: str = "float32"
+    checkpoint_seconds: float = 60.0
+    seed: int = 1
+    augmentation: AugmentationConfig = AugmentationConfig()
+
+    def __post_init__(self):
+        if self.optimizer not in ("adamw", "sgd"):
+            raise UserError(f'training.optimizer must be "adamw" or "sgd", got {self.optimizer!r}.')
+        if self.max_frames > self.batch_frames:
+            raise UserError(
+                f"training.max_frames ({self.max_frames}) must not exceed training.batch_frames "
+                f"({self.batch_frames}): an utterance of that length would not fit into a batch."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A whole recogniser: features, outputs, network and training.
+
+    Attributes:
+        model: the network.
+        training: how it is trained.
+        alphabet: the output characters, in order, without the blank. Defaults to English.
+        features: the spectrogram.
+    """
+
+    model: ModelConfig
+    training: TrainingConfig
+    alphabet: str = "".join(Alphabet.english().characters)
+    features: SpectrogramConfig = SpectrogramConfig()
+
+
+def load_recipe(path: str | os.PathLike) -> Recipe:
+    """Reads a recipe from YAML.
+
+    Raises:
+        UserError: the file cannot be read, or a key is unknown, missing or of the wrong type; the
+            message names it.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(pathlib.Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"The recipe {path} cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"The recipe {path} is not YAML: {error}") from error
+    return from_dict(Recipe, content, source=str(path))
+
+
+def from_dict(cls: type, content: object, source: str):
+    """Builds a configuration dataclass from plain YAML or JSON types.
+
+    Args:
+        cls: one of this module's dataclasses, or another made of the like.
+        content: what was read.
+        source: where it was read from, for messages.
+
+    Raises:
+        UserError: a key is unknown, missing or of the wrong type.
+    """
+    import dacite
+
+    if not isinstance(content, dict):
+        raise UserError(f"{source}: expected keys and values, got {content!r}.")
+    # YAML 1.1 reads 5e-4 as text and 1 as an integer: both are meant as numbers here.
+    hooks = {float: float, tuple[int, int]: tuple}
+    try:
+        return dacite.from_dict(
+            cls, content, dacite.Config(strict=True, cast=[tuple], type_hooks=hooks)
+        )
+    except dacite.UnexpectedDataError as error:
+        raise UserError(
+            f"{source}: unknown key {', '.join(sorted(error.keys))}; "
+            f"check the spelling against ds2_tf.config."
+        ) from error
+    except dacite.DaciteError as error:
+        raise UserError(f"{source}: {error}.") from error
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{source}: a value has the wrong type: {error}.") from error
+
+
+def to_dict(config) -> dict:
+    """The configuration as plain YAML or JSON types; `from_dict` reads it back."""
+    return _plain(dataclasses.asdict(config))
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manifest: a corpus as JSON lines, one utterance a line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping
+
+from ds2_tf.errors import UserError
+
+_TEXT_FIELDS = ("id", "audio", "transcript", "speaker", "split")
+_REQUIRED_FIELDS = ("id", "audio", "transcript")
+
+
+class ManifestError(UserError):
+    """A manifest line that is not an utterance.
+
+    Attributes:
+        line_number: counted from 1.
+        problem: what is wrong with the line.
+    """
+
+    def __init__(self, path: str | os.PathLike, line_number: int, problem: str):
+        super().__init__(f"{path}, line {line_number}: {problem}")
+        self.line_number = line_number
+        self.problem = problem
+
+
+@dataclasses.dataclass(frozen=True)
+class Utterance:
+    """One recording and what is said in it.
+
+    Attributes:
+        id: unique within the corpus.
+        audio: path of the recording, absolute or relative to the manifest.
+        transcript: what is said, in the characters of the alphabet.
+        duration: length in seconds, where known.
+        speaker: who says it, where known.
+        split: such as "train", "dev" or "test", where assigned.
+        extra: any further fields of the line, kept as they are.
+    """
+
+    id: str
+    audio: str
+    transcript: str
+    duration: float | None = None
+    speaker: str | None = None
+    split: str | None = None
+    extra: Mapping[str, object] = dataclasses.field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The manifest line, without the fields that are not known."""
+        known = {
+            name: getattr(self, name)
+            for name in ("id", "audio", "transcript", "duration", "speaker", "split")
+            if getattr(self, name) is not None
+        }
+        return json.dumps({**known, **self.extra}, ensure_ascii=False)
+
+
+def parse_utterance(line: str) -> Utterance:
+    """Parses one manifest line.
+
+    Raises:
+        ValueError: the line is not JSON, lacks a field, or has one of the wrong type.
+    """
+    try:
+        fields = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise ValueError(f"expected a JSON object, got {type(fields).__name__}")
+    missing = [name for name in _REQUIRED_FIELDS if name not in fields]
+    if missing:
+        raise ValueError(f"lacks {', '.join(missing)}; found {', '.join(fields) or 'nothing'}")
+    for name in _TEXT_FIELDS:
+        if not isinstance(fields.get(name, ""), str):
+            raise ValueError(f"{name} must be text, got {fields[name]!r}")
+    duration = fields.get("duration", 0.0)
+    if isinstance(duration, bool) or not isinstance(duration, (int, float)):
+        raise ValueError(f"duration must be a number of seconds, got {duration!r}")
+    known = {name: fields.pop(name) for name in (*_TEXT_FIELDS, "duration") if name in fields}
+    return Utterance(**known, extra=fields)
+
+
+def read_manifest(path: str | os.PathLike) -> Iterator[Utterance]:
+    """Reads a manifest lazily; blank lines are passed over.
+
+    Raises:
+        ManifestError: at the first line that is not an utterance.
+    """
+    for line_number, line in manifest_lines(path):
+        try:
+            yield parse_utterance(line)
+        except ValueError as error:
+            raise ManifestError(path, line_number, str(error)) from error
+
+
+def manifest_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
+    """Yields the line numbers, from 1, and texts of a manifest's lines that are not blank."""
+    try:
+        file = open(path, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"The manifest {path} cannot be read: {error.strerror}.") from error
+    with file:
+        for line_number, line in enumerate(file, start=1):
+            if line.strip():
+                yield line_number, line
+
+
+def write_manifest(path: str | os.PathLike, utterances: Iterable[Utterance]) -> None:
+    """Writes a manifest; it appears under its name only when it is whole."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        for utterance in utterances:
+            file.write(utterance.to_json() + "\n")
+    temporary.replace(path)
+
+
+def resolve_audio(utterance: Utterance, manifest_path: str | os.PathLike) -> str:
+    """The path of an utterance's recording, given where its manifest lies."""
+    return os.path.join(os.path.dirname(os.fspath(manifest_path)), utterance.audio)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stored form of an utterance's features: a tf.train.Example.
+
+| feature | type | content |
+|---|---|---|
+| id, transcript, speaker, split | bytes | UTF-8; empty where not known |
+| num_frames | int64 | frames of the spectrogram |
+| duration | float | seconds |
+| spectrogram | bytes | float16, little endian, num_frames x bins, row by row |
+
+Text and numbers among the manifest's further fields are stored under their own names, for slicing.
+"""
+
+from __future__ import annotations
+
+import numbers
+
+import numpy as np
+
+from ds2_tf.corpora.manifest import Utterance
+
+FIELDS = ("id", "transcript", "speaker", "split", "num_frames", "duration", "spectrogram")
+
+
+def make_example(utterance: Utterance, spectrogram: np.ndarray, duration: float):
+    """Packs an utterance and its features.
+
+    Args:
+        utterance: id, transcript and slice fields.
+        spectrogram: float32 [frames, bins].
+        duration: length of the recording in seconds.
+
+    Returns:
+        A tf.train.Example.
+
+    Raises:
+        ValueError: a further field of the manifest bears a name of the format's own.
+    """
+    import tensorflow as tf
+
+    def text(value: str) -> tf.train.Feature:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode("utf-8")]))
+
+    features = {
+        "id": text(utterance.id),
+        "transcript": text(utterance.transcript),
+        "speaker": text(utterance.speaker or ""),
+        "split": text(utterance.split or ""),
+        "num_frames": tf.train.Feature(
+            int64_list=tf.train.Int64List(value=[spectrogram.shape[0]])
+        ),
+        "duration": tf.train.Feature(float_list=tf.train.FloatList(value=[duration])),
+        "spectrogram": tf.train.Feature(
+            bytes_list=tf.train.BytesList(value=[spectrogram.astype("<f2").tobytes()])
+        ),
+    }
+    for name, value in utterance.extra.items():
+        if name in features:
+            raise ValueError(f"the manifest field {name!r} of {utterance.id} is a reserved name")
+        if isinstance(value, str):
+            features[name] = text(value)
+        elif isinstance(value, numbers.Real):
+            features[name] = tf.train.Feature(
+                float_list=tf.train.FloatList(value=[float(value)])
+            )
+    return tf.train.Example(features=tf.train.Features(feature=features))
+
+
+def parse_example(serialized, num_bins: int) -> dict:
+    """Unpacks one serialized Example inside a graph.
+
+    Args:
+        serialized: string scalar.
+        num_bins: frequency bins of the spectrogram.
+
+    Returns:
+        id, transcript, speaker: string scalars; duration: float32 scalar; num_frames: int32 scalar;
+        spectrogram: float32 [num_frames, num_bins].
+    """
+    import tensorflow as tf
+
+    scalars = {
+        "id": tf.io.FixedLenFeature([], tf.string),
+        "transcript": tf.io.FixedLenFeature([], tf.string),
+        "speaker": tf.io.FixedLenFeature([], tf.string, default_value=""),
+        "duration": tf.io.FixedLenFeature([], tf.float32),
+        "num_frames": tf.io.FixedLenFeature([], tf.int64),
+        "spectrogram": tf.io.FixedLenFeature([], tf.string),
+    }
+    parsed = tf.io.parse_single_example(serialized, scalars)
+    half = tf.io.decode_raw(parsed["spectrogram"], tf.float16, little_endian=True)
+    parsed["spectrogram"] = tf.cast(tf.reshape(half, [-1, num_bins]), tf.float32)
+    parsed["num_frames"] = tf.cast(parsed["num_frames"], tf.int32)
+    return parsed
