@@ -69,6 +69,7 @@ def _time(generator: random.Random) -> str:
             f"quarter to {hour}",
             f"{hour} o'clock",
             f"{hour} {generator.choice(_TENS[:4])} {generator.choice(_DIGITS[1:])}",
+            f"{hour} {generator.choice(_TEENS)}",
             f"{generator.choice(('five', 'ten', 'twenty'))} to {hour}",
         )
     )
