@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `ds2` commands of this package; importing this module is cheap."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+
+from serving import flags
+
+
+def serve_add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `ds2 serve`."""
+    parser.description = (
+        "Serve an exported model over gRPC with TensorFlow Serving's API. In production, the same "
+        "directory is served by tensorflow_model_server."
+    )
+    parser.add_argument(
+        "model",
+        metavar="MODEL_BASE_PATH_OR_EXPORT",
+        help="directory with one numbered directory a version (new versions are picked up), or "
+        "one exported model (served alone)",
+    )
+    parser.add_argument(
+        "--model_name", default="ds2", help="name that clients ask for (default: ds2)"
+    )
+    flags.add_listening_flags(parser)
+    flags.add_model_flags(parser)
+
+
+def serve_run(args: argparse.Namespace) -> int:
+    """Runs `ds2 serve` until a signal ends it."""
+    from ds2_tf.errors import UserError
+
+    if not os.path.isdir(args.model):
+        raise UserError(
+            f"{args.model} is not a directory. Give an exported model, or the directory that "
+            "holds its numbered versions."
+        )
+
+    from serving.core import single_model_config
+    from serving.server import Server, serve_until_signal, set_up_logging
+
+    set_up_logging()
+    with _base_path(os.path.abspath(args.model)) as base_path:
+        config = single_model_config(args.model_name, base_path)
+        return serve_until_signal(Server(args, config), args.shutdown_grace_seconds)
+
+
+@contextlib.contextmanager
+def _base_path(directory: str) -> Iterator[str]:
+    """A base path that leads to `directory`, if that is a single export."""
+    if not os.path.exists(os.path.join(directory, "saved_model.pb")):
+        yield directory
+        return
+    name = os.path.basename(directory)
+    with tempfile.TemporaryDirectory(prefix="ds2-serve-") as base_path:
+        os.symlink(directory, os.path.join(base_path, name if name.isdigit() else "1"))
+        yield base_path

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One loaded version of one model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from tensorflow.core.protobuf import meta_graph_pb2
+
+
+class Session(Protocol):
+    """What a servable runs on: a graph, or a queue of batches before one."""
+
+    def run(
+        self,
+        inputs: Sequence[tuple[str, np.ndarray]],
+        outputs: Sequence[str],
+        timeout: float | None = None,
+    ) -> list[np.ndarray]:
+        """See `serving.session.GraphSession.run`."""
+
+    def close(self) -> None:
+        """Frees everything held; no run may be in progress."""
+
+
+@dataclass(frozen=True)
+class Servable:
+    """A model version that is ready to answer.
+
+    Attributes:
+        name: model name, as in `ModelSpec.name`.
+        version: the number of the version directory.
+        signatures: signature key to SignatureDef, `__saved_model_init_op` included.
+        session: runs the graph.
+    """
+
+    name: str
+    version: int
+    signatures: Mapping[str, meta_graph_pb2.SignatureDef]
+    session: Session
