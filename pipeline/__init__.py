@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From manifests to a pushed model: ingestion on Apache Beam, and the TFX pipeline around it."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ingestion: manifests in, sharded feature records out. Beam, and nothing of TFX."""

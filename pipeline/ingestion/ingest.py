@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ingestion as one call: run the graph, judge the rejections, put the shards in their place."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+
+from ds2_tf.corpora.rejection import DEFAULT_LIMIT, Rejection, RejectionReport
+from ds2_tf.errors import UserError
+from pipeline.ingestion.config import IngestionConfig
+from pipeline.ingestion.progress import ProgressDisplay
+from pipeline.ingestion.shard_store import ShardStore
+from pipeline.ingestion.sources import ManifestSource, count_lines, expand_manifests
+
+REPORT_NAME = "rejections.json"
+# Named outright: Beam's own default first tries to download another runner.
+_DEFAULT_RUNNER = "FnApiRunner"
+
+
+@dataclasses.dataclass
+class SplitSummary:
+    """What one split holds.
+
+    Attributes:
+        utterances: records.
+        audio_seconds: sum of their lengths.
+        shards: files.
+        reused: files that an earlier run had finished.
+    """
+
+    utterances: int = 0
+    audio_seconds: float = 0.0
+    shards: int = 0
+    reused: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class IngestionResult:
+    """What ingestion made.
+
+    Attributes:
+        splits: by name.
+        report: the utterances that were left out.
+    """
+
+    splits: dict[str, SplitSummary]
+    report: RejectionReport
+
+
+def split_directory(output: str | os.PathLike, split: str) -> pathlib.Path:
+    """Where a split's shards lie under the output directory."""
+    return pathlib.Path(output) / f"Split-{split}"
+
+
+def ingest(
+    manifests: Sequence[ManifestSource],
+    config: IngestionConfig,
+    output: str | os.PathLike,
+    *,
+    work_directory: str | os.PathLike | None = None,
+    report_path: str | os.PathLike | None = None,
+    max_bad_share: float = DEFAULT_LIMIT,
+    beam_args: Sequence[str] = (),
+    show_progress: bool = False,
+) -> IngestionResult:
+    """Turns manifests into `output/Split-<name>/data_tfrecord-<shard>-of-<shards>.gz`.
+
+    The same input gives the same bytes, whatever the runner and the number of workers. A run that
+    was killed goes on where it stopped: shards whose lines, audio and configuration are unchanged
+    are not computed again. The output directory changes only when all shards are finished and not
+    too many utterances were rejected.
+
+    Args:
+        manifests: paths or file patterns of manifests, with their splits where
+            `config.split_by` is "manifest".
+        config: features, checks, splits and shards.
+        output: directory of the result.
+        work_directory: where finished shards are kept for later runs, visible to all workers.
+            Defaults to `.shards` in the output directory.
+        report_path: where the rejections are written as JSON. Defaults to `rejections.json` in
+            the output directory.
+        max_bad_share: largest share of rejected utterances. Defaults to 0.01.
+        beam_args: options of the Beam runner. Defaults to one process on this machine.
+        show_progress: show progress on standard error. Defaults to false.
+
+    Raises:
+        UserError: a manifest cannot be read, or a split gets no utterance.
+        TooManyRejections: over `max_bad_share` of the utterances cannot be used.
+    """
+    output = pathlib.Path(output)
+    work_directory = pathlib.Path(work_directory or output / ".shards").absolute()
+    report_path = pathlib.Path(report_path or output / REPORT_NAME)
+    sources = expand_manifests(manifests)
+    total = count_lines(sources)
+    store = ShardStore(work_directory)
+    progress_directory = str(work_directory / "progress")
+    with contextlib.ExitStack() as stack:
+        if show_progress:
+            stack.enter_context(ProgressDisplay(progress_directory, total))
+        descriptions = _run_graph(
+            sources, config, str(work_directory), progress_directory, beam_args
+        )
+    report = _merge_reports(descriptions)
+    report_path.parent.mkdir(parents=True, exist_ok=True)
+    report.write(report_path)
+    report.enforce(max_bad_share, str(report_path))
+    shards = [description for description in descriptions if "key" in description]
+    result = IngestionResult(_summarize(shards), report)
+    _require_all_splits(result, sources, config)
+    _publish(store, shards, output, config.shards)
+    return result
+
+
+def _run_graph(
+    sources: Sequence[ManifestSource],
+    config: IngestionConfig,
+    work_directory: str,
+    progress_directory: str,
+    beam_args: Sequence[str],
+) -> list[dict]:
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import (
+        DirectOptions,
+        PipelineOptions,
+        StandardOptions,
+    )
+
+    from pipeline.ingestion.graph import build_graph
+
+    # A later argument wins over an earlier one.
+    options = PipelineOptions([f"--runner={_DEFAULT_RUNNER}", *beam_args])
+    in_this_process = (
+        options.view_as(StandardOptions).runner == _DEFAULT_RUNNER
+        and options.view_as(DirectOptions).direct_running_mode != "multi_processing"
+    )
+    outcome_path = pathlib.Path(work_directory) / "outcome"
+    outcome_path.unlink(missing_ok=True)
+    with beam.Pipeline(options=options) as pipeline:
+        build_graph(
+            pipeline,
+            sources,
+            config,
+            store_directory=work_directory,
+            progress_directory=progress_directory,
+            outcome_path=str(outcome_path),
+            # This process may go on to train, and needs its threads for it.
+            one_thread=not in_this_process,
+        )
+    descriptions = json.loads(outcome_path.read_text("utf-8"))
+    outcome_path.unlink()
+    return sorted(descriptions, key=lambda d: (d.get("split", ""), d.get("shard", -1)))
+
+
+def _merge_reports(descriptions: Sequence[dict]) -> RejectionReport:
+    reading = next(d["report"] for d in descriptions if "report" in d)
+    found = reading["rejections"] + [r for d in descriptions for r in d.get("rejections", ())]
+    return RejectionReport(reading["total"], [Rejection(**fields) for fields in found])
+
+
+def _summarize(shards: Sequence[dict]) -> dict[str, SplitSummary]:
+    splits: dict[str, SplitSummary] = collections.defaultdict(SplitSummary)
+    for shard in shards:
+        summary = splits[shard["split"]]
+        summary.utterances += shard["utterances"]
+        summary.audio_seconds += shard["audio_seconds"]
+        summary.shards += 1
+        summary.reused += shard["reused"]
+    return dict(splits)
+
+
+def _require_all_splits(
+    result: IngestionResult, sources: Sequence[ManifestSource], config: IngestionConfig
+) -> None:
+    expected = {
+        "column": set(result.splits),
+        "manifest": {source.split for source in sources},
+        "speaker": set(config.split_shares),
+    }[config.split_by]
+    filled = {name for name, summary in result.splits.items() if summary.utterances}
+    if expected - filled:
+        cure = (
+            "Raise its share, or assign splits in the manifest (--split-by column)."
+            if config.split_by == "speaker"
+            else "See the rejections."
+        )
+        raise UserError(
+            f"No usable utterance is in the split {', '.join(sorted(expected - filled))}; "
+            f"{', '.join(sorted(filled))} have some. {cure}"
+        )
+
+
+def _publish(
+    store: ShardStore, shards: Sequence[dict], output: pathlib.Path, shard_count: int
+) -> None:
+    targets = set()
+    for shard in shards:
+        directory = split_directory(output, shard["split"])
+        directory.mkdir(parents=True, exist_ok=True)
+        target = directory / f"data_tfrecord-{shard['shard']:05d}-of-{shard_count:05d}.gz"
+        store.place(shard["key"], target)
+        targets.add(target)
+    for stale in set(output.glob("Split-*/*")) - targets:
+        stale.unlink()
+    for directory in output.glob("Split-*"):
+        if not any(directory.iterdir()):
+            directory.rmdir()
+    store.keep_only(shard["key"] for shard in shards)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manifests that a corpus is made of, and a fingerprint of the audio they name."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from ds2_tf.corpora.checking import parse_lines
+from ds2_tf.corpora.manifest import Utterance, manifest_lines, resolve_audio
+from ds2_tf.corpora.rejection import Rejection, RejectionReport
+from ds2_tf.errors import UserError
+
+
+class ManifestSource(NamedTuple):
+    """One manifest, and the split it stands for where each split has its own."""
+
+    path: str
+    split: str | None = None
+
+
+def expand_manifests(patterns: Iterable[ManifestSource]) -> list[ManifestSource]:
+    """Replaces file patterns with the manifests that match them, in order of name.
+
+    Raises:
+        UserError: a pattern matches nothing.
+    """
+    sources = []
+    for pattern, split in patterns:
+        paths = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
+        if not paths or not os.path.exists(paths[0]):
+            raise UserError(f"No manifest found at {pattern}.")
+        sources += [ManifestSource(os.path.abspath(path), split) for path in paths]
+    return sources
+
+
+def count_lines(sources: Iterable[ManifestSource]) -> int:
+    """Number of lines that are not blank, over all manifests."""
+    return sum(1 for source in sources for _ in manifest_lines(source.path))
+
+
+def read_sources(
+    sources: Iterable[ManifestSource], report: RejectionReport
+) -> Iterator[tuple[ManifestSource, Utterance]]:
+    """Yields every readable utterance; ids must be unique over all manifests together.
+
+    Args:
+        sources: the manifests, in order.
+        report: gets the number of lines seen, and the rejections.
+    """
+    first_seen: dict[str, ManifestSource] = {}
+    for source in sources:
+        for utterance in parse_lines(source.path, report):
+            first = first_seen.setdefault(utterance.id, source)
+            if first != source:
+                detail = f"{source.path} repeats an id of {first.path}"
+                report.rejections.append(Rejection(utterance.id, "duplicate-id", detail))
+                continue
+            yield source, utterance
+
+
+def file_stamp(path: str) -> str:
+    """Size and time of change of a file; "missing" where it cannot be seen.
+
+    Reading a thousand hours of audio only to see that nothing changed would take longer than many
+    trainings, so files are told apart as make and rsync do.
+    """
+    try:
+        status = os.stat(path)
+    except OSError:
+        return "missing"
+    return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def audio_fingerprint(sources: Iterable[ManifestSource]) -> str:
+    """A hash that changes with any recording that the manifests name."""
+    digest = hashlib.sha256()
+    for source, utterance in read_sources(sources, RejectionReport()):
+        stamp = file_stamp(resolve_audio(utterance, source.path))
+        digest.update(f"{utterance.id}\0{stamp}\n".encode())
+    return digest.hexdigest()
