@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convolution over time and frequency whose result does not depend on padding."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from ds2_tf.layers.masking import zero_padding
+
+
+@keras.saving.register_keras_serializable(package="ds2_tf")
+class SequenceConvolution(keras.layers.Layer):
+    """2-D convolution, "same" in time and frequency, without a bias (Section 3.3).
+
+    A 1-D convolution of the paper is one whose kernel covers every frequency bin, with that as its
+    stride. Keras' "same" shifts its padding with the parity of the length once the stride is over
+    1, so that the frames next to the padding depend on the batch; here output frame j always stands
+    at input frame j * stride.
+
+    Args:
+        filters: number of output channels.
+        kernel_size: [frequency bins, frames].
+        strides: [frequency bins, frames]. Defaults to (1, 1).
+        causal: output frame j sees no input frame after j * stride + stride - 1, the last of the
+            frames that it stands for. Defaults to False: the kernel is centered.
+
+    Call arguments:
+        inputs: [batch, frames, bins, channels].
+        mask: bool [batch, frames].
+
+    Returns:
+        [batch, ceil(frames / stride), ceil(bins / stride), filters], zero in the padding.
+
+    Masking: the padding is taken as zero; the mask is passed on at the new rate.
+    """
+
+    def __init__(self, filters: int, kernel_size, strides=(1, 1), causal: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = tuple(kernel_size)
+        self.strides = tuple(strides)
+        self.causal = causal
+        self.supports_masking = True
+        if any(size < step for size, step in zip(self.kernel_size, self.strides)):
+            raise ValueError(
+                f"{self.name}: a stride larger than the kernel skips input: got kernel_size "
+                f"{self.kernel_size} and strides {self.strides} in [frequency, time]."
+            )
+
+    def build(self, input_shape):
+        frequency, time = self.kernel_size
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(time, frequency, input_shape[-1], self.filters),
+            initializer="glorot_uniform",
+        )
+
+    def call(self, inputs, mask=None):
+        x = zero_padding(inputs, mask)
+        frequency, time = self.kernel_size
+        before = time - self.strides[1] if self.causal else (time - 1) // 2
+        low = (frequency - 1) // 2
+        x = ops.pad(
+            x, ((0, 0), (before, time - 1 - before), (low, frequency - 1 - low), (0, 0))
+        )
+        x = ops.conv(x, self.kernel, strides=self.strides[::-1], padding="valid")
+        return zero_padding(x, self.compute_mask(inputs, mask))
+
+    def compute_mask(self, inputs, previous_mask=None):
+        if previous_mask is None:
+            return None
+        return previous_mask[:, :: self.strides[1]]
+
+    def compute_output_shape(self, input_shape):
+        batch, frames, bins, _ = input_shape
+        return (
+            batch,
+            None if frames is None else -(-frames // self.strides[1]),
+            -(-bins // self.strides[0]),
+            self.filters,
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "causal": self.causal,
+        }

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The CTC loss."""
+
+import keras
+from keras import ops
+
+from ds2_tf.text.alphabet import BLANK
+
+# Stands past the end of a row of labels.
+LABEL_PADDING = -1
+
+
+@keras.saving.register_keras_serializable(package="ds2_tf")
+class CTCLoss(keras.losses.Loss):
+    """-log p(labels | logits), summed over all alignments (connectionist temporal classification).
+
+    Frames of padding must be certainly blank (`ds2_tf.layers.PaddingToBlank`), which makes the
+    lengths of the logits superfluous. Computed in float32. An utterance with fewer frames than its
+    labels need has no alignment and a loss of infinity: such are to be found when a corpus is
+    prepared (`ds2 corpus check`).
+
+    Call arguments:
+        y_true: int32 [batch, labels], each row padded with -1.
+        y_pred: logits, float [batch, frames, labels of the alphabet], label 0 the blank.
+    """
+
+    def __init__(self, reduction="sum_over_batch_size", name="ctc_loss"):
+        super().__init__(reduction=reduction, name=name, dtype="float32")
+
+    def call(self, y_true, y_pred):
+        labels = ops.cast(y_true, "int32")
+        logits = ops.cast(y_pred, "float32")
+        if keras.config.backend() == "tensorflow":
+            return _sparse_ctc_loss(labels, logits)
+        frames = ops.full((ops.shape(logits)[0],), ops.shape(logits)[1], dtype="int32")
+        lengths = ops.sum(ops.cast(labels != LABEL_PADDING, "int32"), axis=1)
+        return ops.ctc_loss(ops.maximum(labels, 0), logits, lengths, frames, mask_index=BLANK)
+
+    def get_config(self):
+        return {"reduction": self.reduction, "name": self.name}
+
+
+def _sparse_ctc_loss(labels, logits):
+    """The C++ kernel: five times as fast on a CPU as the loss written in ops."""
+    import tensorflow as tf
+
+    present = tf.where(labels != LABEL_PADDING)
+    return tf.nn.ctc_loss(
+        tf.SparseTensor(present, tf.gather_nd(labels, present), tf.shape(labels, tf.int64)),
+        tf.transpose(logits, [1, 0, 2]),
+        label_length=None,
+        logit_length=tf.fill([tf.shape(logits)[0]], tf.shape(logits)[1]),
+        blank_index=BLANK,
+    )
