@@ -14,10 +14,13 @@ Text and numbers among the manifest's further fields are stored under their own 
 from __future__ import annotations
 
 import numbers
+import unicodedata
+from collections.abc import Sequence
 
 import numpy as np
 
 from ds2_tf.corpora.manifest import Utterance
+from ds2_tf.errors import UserError
 
 FIELDS = ("id", "transcript", "speaker", "split", "num_frames", "duration", "spectrogram")
 
@@ -43,7 +46,8 @@ def make_example(utterance: Utterance, spectrogram: np.ndarray, duration: float)
 
     features = {
         "id": text(utterance.id),
-        "transcript": text(utterance.transcript),
+        # Composed here, since the graph that reads it looks characters up as they stand.
+        "transcript": text(unicodedata.normalize("NFC", utterance.transcript)),
         "speaker": text(utterance.speaker or ""),
         "split": text(utterance.split or ""),
         "num_frames": tf.train.Feature(
@@ -92,3 +96,34 @@ def parse_example(serialized, num_bins: int) -> dict:
     parsed["spectrogram"] = tf.cast(tf.reshape(half, [-1, num_bins]), tf.float32)
     parsed["num_frames"] = tf.cast(parsed["num_frames"], tf.int32)
     return parsed
+
+
+def compression_of(path: str) -> str:
+    """The TFRecord compression of a file by its name: "GZIP" for `.gz`, else none."""
+    return "GZIP" if path.endswith(".gz") else ""
+
+
+def read_records(record_files: Sequence[str], num_bins: int):
+    """Reads record files in their order.
+
+    Args:
+        record_files: paths, gzipped where they end in `.gz`.
+        num_bins: frequency bins of the spectrograms.
+
+    Returns:
+        A tf.data.Dataset of what `parse_example` gives.
+
+    Raises:
+        UserError: there are no files.
+    """
+    import tensorflow as tf
+
+    if not record_files:
+        raise UserError("No record files were given.")
+    files = [str(path) for path in record_files]
+    records = tf.data.TFRecordDataset(files, compression_type=compression_of(files[0]))
+    return records.map(
+        lambda serialized: parse_example(serialized, num_bins),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    ).prefetch(tf.data.AUTOTUNE)
