@@ -9,15 +9,17 @@ import os
 import re
 import threading
 
+import grpc
 from google.protobuf import text_format
 from tensorflow_serving.apis import model_pb2
 from tensorflow_serving.config import model_server_config_pb2 as config_pb2
 
 from serving import errors
+from serving.errors import ServingError
 from serving.manager import Manager
 from serving.servable import Servable
 from serving.source import FileSystemSource
-from serving.states import State, StateMonitor
+from serving.states import State, StateMonitor, VersionState
 
 _LOG = logging.getLogger(__name__)
 
@@ -114,7 +116,9 @@ class ServerCore:
             )
             self._config = config
             self._labels = labels
-            self.monitor.wait_available(new, since=mark, stop=self._stopping)
+            failed = self.monitor.wait_available(new, since=mark, stop=self._stopping)
+            if failed:
+                raise _unavailable(failed, "model" if old_kind else "servable")
 
     def servable(
         self, model_spec: model_pb2.ModelSpec
@@ -165,6 +169,17 @@ class ServerCore:
                     )
                 labels.setdefault(model.name, {})[label] = version
         return labels
+
+
+def _unavailable(failed: dict[str, dict[int, VersionState]], noun: str) -> ServingError:
+    parts = []
+    for name, states in sorted(failed.items()):
+        version = max(states)
+        error = states[version].error
+        reason = f" due to error: {error}" if error else ""
+        parts.append(f"{{{{name: {name} version: {version}}}{reason}}}, ")
+    text = f"{len(failed)} {noun}(s) did not become available: {{{''.join(parts)}}}"
+    return ServingError(grpc.StatusCode.UNKNOWN, text)
 
 
 def _validate_models(models: list[config_pb2.ModelConfig]) -> None:

@@ -108,13 +108,15 @@ class Server:
         workers = args.grpc_max_threads or 4 * (os.cpu_count() or 1)
         server = grpc.server(
             futures.ThreadPoolExecutor(workers, thread_name_prefix="grpc"),
-            options=[
-                ("grpc.max_receive_message_length", -1),
-                ("grpc.max_send_message_length", -1),
-                # Two servers on one port would take turns in answering.
-                ("grpc.so_reuseport", 0),
-                *_channel_arguments(args.grpc_channel_arguments),
-            ],
+            options=list(
+                {
+                    "grpc.max_receive_message_length": -1,
+                    "grpc.max_send_message_length": -1,
+                    # Two servers on one port would take turns in answering.
+                    "grpc.so_reuseport": 0,
+                    **_channel_arguments(args.grpc_channel_arguments),
+                }.items()
+            ),
         )
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
             PredictionService(
@@ -227,15 +229,15 @@ def _loader(args: argparse.Namespace) -> SavedModelLoader:
     )
 
 
-def _channel_arguments(text: str) -> list[tuple[str, int | str]]:
-    arguments: list[tuple[str, int | str]] = []
+def _channel_arguments(text: str) -> dict[str, int | str]:
+    arguments: dict[str, int | str] = {}
     for item in filter(None, text.split(",")):
         key, separator, value = item.partition("=")
         if not separator:
             raise errors.invalid_argument(
                 f"--grpc_channel_arguments: expected key=value, got {item!r}"
             )
-        arguments.append((key, int(value) if value.lstrip("-").isdigit() else value))
+        arguments[key] = int(value) if value.lstrip("-").isdigit() else value
     return arguments
 
 

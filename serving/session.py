@@ -66,13 +66,18 @@ class GraphSession:
         self._session.close()
 
     def _find_tensor(self, name: str) -> pywrap_tf_session.TF_Output:
-        operation, _, index = name.partition(":")
-        output = pywrap_tf_session.TF_Output()
+        operation_name, _, index = name.partition(":")
         try:
-            output.oper = self._session.graph.get_operation_by_name(operation)._c_op
+            operation = self._session.graph.get_operation_by_name(operation_name)
         except KeyError as error:
             raise errors.not_found(f"FetchOutputs node {name}: not found") from error
+        output = pywrap_tf_session.TF_Output()
+        output.oper = operation._c_op
         output.index = int(index or 0)
+        if output.index >= len(operation.outputs):
+            raise errors.invalid_argument(
+                f"FetchOutputs {name}: output index too large, must be < {len(operation.outputs)}"
+            )
         return output
 
 

@@ -6,10 +6,8 @@ from __future__ import annotations
 import enum
 import itertools
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-
-import grpc
 
 from serving.errors import ServingError
 
@@ -43,7 +41,7 @@ class StateMonitor:
     """Remembers the last state of each version, also after it was unloaded or failed to load."""
 
     def __init__(self):
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(threading.RLock())
         self._states: dict[str, dict[int, VersionState]] = {}
         self._sequence = itertools.count(1)
 
@@ -69,9 +67,18 @@ class StateMonitor:
         with self._changed:
             return dict(sorted(self._states.get(name, {}).items(), reverse=True))
 
+    def wait_for(self, condition: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Blocks until `condition`, which is tried after every event, holds.
+
+        Returns:
+            Whether it holds; False after `timeout` seconds.
+        """
+        with self._changed:
+            return self._changed.wait_for(condition, timeout)
+
     def wait_available(
         self, names: Iterable[str], *, since: int = 0, stop: threading.Event | None = None
-    ) -> None:
+    ) -> dict[str, dict[int, VersionState]]:
         """Blocks until each model has an available version, or none that could become one.
 
         Args:
@@ -79,22 +86,22 @@ class StateMonitor:
             since: count only events after this mark; 0 counts all.
             stop: returns early when set (checked ten times a second).
 
-        Raises:
-            ServingError: UNKNOWN, if every version of some model ended; names each and why.
+        Returns:
+            The models of which every version ended, with those versions; empty if all is well.
         """
-        names = sorted(set(names))
-        with self._changed:
-            while not (stop and stop.is_set()):
-                recent = {name: self._recent(name, since) for name in names}
-                if all(map(_is_settled, recent.values())):
-                    failed = {n: v for n, v in recent.items() if not _is_available(v)}
-                    if failed:
-                        raise _unavailable(failed)
-                    return
-                self._changed.wait(timeout=0.1)
+        recent: dict[str, dict[int, VersionState]] = {}
+
+        def settled() -> bool:
+            recent.update((name, self._recent(name, since)) for name in names)
+            return all(map(_is_settled, recent.values()))
+
+        while not self.wait_for(settled, timeout=0.1):
+            if stop and stop.is_set():
+                return {}
+        return {name: states for name, states in recent.items() if not _is_available(states)}
 
     def _recent(self, name: str, since: int) -> dict[int, VersionState]:
-        states = self._states.get(name, {})
+        states = self.version_states(name)
         return {version: event for version, event in states.items() if event.sequence > since}
 
 
@@ -105,14 +112,3 @@ def _is_available(states: dict[int, VersionState]) -> bool:
 def _is_settled(states: dict[int, VersionState]) -> bool:
     ended = bool(states) and all(event.state == State.END for event in states.values())
     return _is_available(states) or ended
-
-
-def _unavailable(failed: dict[str, dict[int, VersionState]]) -> ServingError:
-    parts = []
-    for name, states in failed.items():
-        version = max(states)
-        error = states[version].error
-        reason = f" due to error: {error}" if error else ""
-        parts.append(f"{{{{name: {name} version: {version}}}{reason}}}, ")
-    text = f"{len(failed)} servable(s) did not become available: {{{''.join(parts)}}}"
-    return ServingError(grpc.StatusCode.UNKNOWN, text)

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client, against a server with a model whose arithmetic is known."""
+
+import io
+import re
+import threading
+import time
+from concurrent import futures
+
+import grpc
+import numpy as np
+import pytest
+import soundfile
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from ds2_tf.audio.reading import AudioError
+from ds2_tf.errors import UserError
+from serving.client import Client, ClientError, TensorInfo
+from serving.wav import wav_bytes
+
+
+@pytest.fixture(scope="module")
+def address(helpers, speech_base_path):
+    server = helpers.make_server(helpers.single_model_config("ds2", speech_base_path))
+    server.start()
+    yield server.address
+    server.stop()
+
+
+@pytest.fixture
+def client(address):
+    with Client(address, timeout=20) as client:
+        yield client
+
+
+def tone(seconds: float, level: float = 0.5) -> np.ndarray:
+    time_axis = np.arange(int(seconds * 16000)) / 16000
+    return (level * np.sin(2 * np.pi * 440 * time_axis)).astype(np.float32)
+
+
+def test_samples(client):
+    result = client.transcribe(tone(1.0))
+    assert result.text == "samples 16000"
+    assert result.score == -16000.0
+    assert result.num_frames == 100
+    assert result.duration_seconds == 1.0
+    assert result.model_version == 4
+    assert 0 < result.latency_seconds < 20
+
+
+def test_file_of_another_rate_and_its_bytes(client, tmp_path):
+    path = tmp_path / "tone.flac"
+    stereo = np.stack([tone(1.0), tone(1.0)], axis=1)
+    soundfile.write(path, stereo, 8000)  # so it lasts two seconds
+    assert client.transcribe(path).text == "samples 32000"
+    assert client.transcribe(str(path)).duration_seconds == 2.0
+    assert client.transcribe(path.read_bytes()).num_frames == 200
+
+
+def test_batch_keeps_the_order(client):
+    lengths = [0.5, 0.1, 0.4, 0.2, 0.3]
+    results = client.transcribe_batch([tone(length) for length in lengths], batch_size=2)
+    assert [result.text for result in results] == [
+        f"samples {int(length * 16000)}" for length in lengths
+    ]
+
+
+def test_empty_batch(client):
+    assert client.transcribe_batch([]) == []
+
+
+def test_log_probs_are_trimmed_to_each_recording(client):
+    recordings = [np.full(1600, 0.25, np.float32), np.full(160, 0.5, np.float32)]
+    long, short = client.log_probs_batch(recordings)
+    frames = np.arange(10)[:, None]
+    np.testing.assert_allclose(long, 0.25 * frames + np.arange(29), rtol=1e-6)
+    np.testing.assert_allclose(short, [np.arange(29)])
+    np.testing.assert_array_equal(client.log_probs(recordings[1]), short)
+
+
+def test_refused_recording_is_named(client):
+    with pytest.raises(ClientError, match=r"recording 1 of the batch \(6.0 s\)"):
+        client.transcribe_batch([tone(1.0), tone(6.0)])
+
+
+def test_status_and_metadata(client):
+    (status,) = client.status()
+    assert (status.version, status.state, status.error) == (4, "AVAILABLE", "")
+    signatures = client.metadata()
+    assert sorted(signatures) == ["serving_default", "transcribe"]
+    assert signatures["serving_default"].inputs == {
+        "num_samples": TensorInfo("int32", (None,)),
+        "samples": TensorInfo("float32", (None, None)),
+    }
+    assert signatures["transcribe"].inputs == {"wav": TensorInfo("string", (None,))}
+
+
+def test_version_is_asked_for(address):
+    with Client(address, version=4) as client:
+        assert client.transcribe(tone(0.1)).model_version == 4
+    with Client(address, version=5) as client:
+        with pytest.raises(ClientError, match=r"Specific\(ds2, 5\)") as caught:
+            client.transcribe(tone(0.1))
+        assert caught.value.code == grpc.StatusCode.NOT_FOUND
+    with pytest.raises(ValueError, match="not both"):
+        Client(address, version=4, label="stable")
+
+
+def test_unknown_model_and_label(address):
+    with Client(address, model_name="asr") as client:
+        with pytest.raises(ClientError, match="'asr' at .* is not served"):
+            client.transcribe(tone(0.1))
+    with Client(address, label="stable") as client:
+        with pytest.raises(ClientError, match="Unrecognized servable version label: stable"):
+            client.transcribe(tone(0.1))
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [np.zeros([2, 100], np.float32), np.zeros(100, np.int16), np.zeros(0, np.float32)],
+    ids=["two axes", "integers", "empty"],
+)
+def test_unfit_arrays(client, samples):
+    with pytest.raises(UserError, match=re.escape(f"got {samples.dtype} of shape")):
+        client.transcribe(samples)
+
+
+def test_unreadable_audio(client, tmp_path):
+    with pytest.raises(AudioError, match="missing-audio"):
+        client.transcribe(tmp_path / "nothing.wav")
+    with pytest.raises(AudioError, match="not-audio"):
+        client.transcribe(b"hello" * 100)
+
+
+def test_large_replies_pass(client):
+    # 29 labels, 100 frames a second: over 4 MB, the default limit of a gRPC client.
+    log_probs = client.log_probs(np.zeros(400 * 16000, np.float32))
+    assert log_probs.shape == (40_000, 29)
+    assert log_probs.nbytes > 4 * 2**20
+
+
+def test_nobody_listens(unused_port):
+    with Client(f"127.0.0.1:{unused_port}", timeout=0.5) as client:
+        start = time.monotonic()
+        with pytest.raises(ClientError, match="Is the server running") as caught:
+            client.status()
+        assert caught.value.code == grpc.StatusCode.UNAVAILABLE
+        assert time.monotonic() - start < 10
+
+
+class Unreliable(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Is unavailable twice, then answers; and never answers version 2."""
+
+    def __init__(self):
+        self.calls = 0
+        self.never = threading.Event()
+
+    def Predict(self, request, context):
+        self.calls += 1
+        if request.model_spec.version.value == 2:
+            self.never.wait(20)
+        if self.calls < 3:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "not yet")
+        response = predict_pb2.PredictResponse()
+        response.outputs["log_probs"].dtype = 1
+        for size in (1, 1, 3):
+            response.outputs["log_probs"].tensor_shape.dim.add().size = size
+        response.outputs["num_frames"].dtype = 3
+        response.outputs["num_frames"].tensor_shape.dim.add().size = 1
+        response.outputs["num_frames"].int_val.append(1)
+        return response
+
+
+@pytest.fixture
+def unreliable():
+    servicer = Unreliable()
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(servicer, server)
+    servicer.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    yield servicer
+    servicer.never.set()
+    server.stop(0).wait()
+
+
+@pytest.fixture
+def unused_port():
+    import socket
+
+    with socket.socket() as held:  # bound and not listening: nobody else gets the port
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+def test_unavailable_is_tried_again(unreliable):
+    with Client(unreliable.address, timeout=20) as client:
+        np.testing.assert_array_equal(client.log_probs(tone(0.01)), [[0, 0, 0]])
+    assert unreliable.calls == 3
+
+
+def test_timeout_is_said(unreliable):
+    with Client(unreliable.address, version=2, timeout=0.2) as client:
+        with pytest.raises(ClientError, match="did not answer within 0.2 s") as caught:
+            client.log_probs(tone(0.01))
+    assert caught.value.code == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert unreliable.calls == 1
+
+
+def test_wav_keeps_16_bit_samples_exactly():
+    integers = np.array([-32768, -1, 0, 1, 12345, 32767], np.int16)
+    data = wav_bytes(integers.astype(np.float32) / 32768, 8000)
+    decoded, rate = soundfile.read(io.BytesIO(data), dtype="int16")
+    np.testing.assert_array_equal(decoded, integers)
+    assert rate == 8000
+
+
+def test_wav_clips():
+    decoded, _ = soundfile.read(io.BytesIO(wav_bytes(np.array([2.0, -2.0]), 8000)), dtype="int16")
+    assert decoded.tolist() == [32767, -32768]

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server as a process, and its flags."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import grpc
+import pytest
+import tensorflow as tf
+
+from serving.errors import ServingError
+from serving.server import main
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+@pytest.fixture
+def start_process():
+    """Starts the server as a process; returns it and the address of its ready line."""
+    processes = []
+
+    def start(*flags: str) -> tuple[subprocess.Popen, str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "serving.server", "--host=127.0.0.1", "--port=0", *flags],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        line = process.stdout.readline().strip()
+        assert line.startswith("ready: gRPC at 127.0.0.1:"), process.stderr.read()
+        assert line.endswith("; tiny versions 3"), line
+        return process, line.removeprefix("ready: gRPC at ").partition(";")[0]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_sigterm_finishes_the_calls_in_progress(base_path, start_process, helpers):
+    process, address = start_process("--model_name=tiny", f"--model_base_path={base_path(2, 3)}")
+    connection = helpers.Connection(address)
+    assert connection.version() == 3
+
+    request = helpers.scores_request()
+    request.model_spec.signature_name = "spin"
+    request.ClearField("inputs")
+    request.inputs["rounds"].CopyFrom(tf.make_tensor_proto(300_000))  # a second or more
+    call = connection.prediction.Predict.future(request, timeout=60)
+    # Calls of one connection start in order, so once this one is answered the other has begun.
+    connection.version()
+    assert not call.done(), "the call must outlast the signal; give it more rounds"
+    process.send_signal(signal.SIGTERM)
+    assert call.result(timeout=60).model_spec.version.value == 3
+    assert process.wait(timeout=30) == 0
+    code, _ = helpers.expect_error(connection.predict, helpers.scores_request())
+    assert code == grpc.StatusCode.UNAVAILABLE
+
+
+def test_signal_ends_the_wait_for_a_first_version(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "serving.server", "--port=0", f"--model_base_path={tmp_path}"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if "No versions of servable default found" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_port_in_use_is_said(base_path, start_server):
+    path = base_path(1)
+    server, _ = start_server(path)
+    port = server.address.rpartition(":")[2]
+    with pytest.raises(ServingError, match=f"Cannot listen on 127.0.0.1:{port}. Is another server"):
+        start_server(path, port=port)
+
+
+def test_missing_model_is_said(capsys):
+    assert main([]) == 2
+    assert "--model_base_path" in capsys.readouterr().err
+
+
+def test_tensor_content_on_request(base_path, start_server, helpers):
+    _, connection = start_server(base_path(2), enable_serialization_as_tensor_content=True)
+    response = connection.predict(helpers.scores_request())
+    assert not response.outputs["logits"].float_val
+    assert tf.make_ndarray(response.outputs["logits"]).tolist() == [[6.0, 6.0]]
+
+
+def test_expired_deadline_frees_the_thread(base_path, start_server, helpers):
+    _, connection = start_server(base_path(2), grpc_max_threads=1)
+    request = helpers.scores_request()
+    request.model_spec.signature_name = "spin"
+    request.ClearField("inputs")
+    request.inputs["rounds"].CopyFrom(tf.make_tensor_proto(2_000_000_000))
+    with pytest.raises(grpc.RpcError) as caught:
+        connection.predict(request, timeout=0.2)
+    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    # The only thread answers again.
+    assert connection.version() == 2
+
+
+def test_signature_without_tensors_is_refused(base_path, start_server, helpers):
+    _, connection = start_server(base_path(2))
+    request = helpers.scores_request()
+    request.model_spec.signature_name = "__saved_model_init_op"
+    request.ClearField("inputs")
+    assert helpers.expect_error(connection.predict, request) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "FetchOutputs NoOp: output index too large, must be < 0",
+    )
+    assert connection.version() == 2
+
+
+def test_grpc_channel_arguments(base_path, start_server, helpers):
+    arguments = "grpc.max_receive_message_length=1000"
+    _, connection = start_server(base_path(2), grpc_channel_arguments=arguments)
+    assert connection.version() == 2
+    code, _ = helpers.expect_error(connection.predict, helpers.scores_request(rows=1000))
+    assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
