@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The optimizer and its learning rate."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+
+from ds2_tf.config import TrainingConfig
+
+NESTEROV_MOMENTUM = 0.99
+
+
+def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
+    """AdamW, or SGD with Nesterov momentum 0.99 as in the paper; the whole gradient is clipped."""
+    if config.optimizer == "sgd":
+        return keras.optimizers.SGD(
+            config.learning_rate,
+            momentum=NESTEROV_MOMENTUM,
+            nesterov=True,
+            global_clipnorm=config.clip_norm,
+        )
+    return keras.optimizers.AdamW(
+        config.learning_rate,
+        weight_decay=config.weight_decay,
+        beta_2=0.98,
+        global_clipnorm=config.clip_norm,
+    )
+
+
+def learning_rate_at(config: TrainingConfig, epoch: int, iteration: int) -> float:
+    """The rate of a step.
+
+    Args:
+        config: peak, warm-up and annealing.
+        epoch: counted from 0.
+        iteration: steps made before, over all epochs.
+    """
+    if config.annealing:
+        rate = config.learning_rate / config.annealing**epoch
+    else:
+        rate = config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / config.epochs))
+    if iteration < config.warmup_steps:
+        rate *= (iteration + 1) / config.warmup_steps
+    return rate
+
+
+class LearningRate(keras.callbacks.Callback):
+    """Sets the learning rate before every step.
+
+    Args:
+        config: peak, warm-up and annealing.
+    """
+
+    def __init__(self, config: TrainingConfig):
+        super().__init__()
+        self._config = config
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+        self._iteration = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.model.optimizer.learning_rate = learning_rate_at(
+            self._config, self._epoch, self._iteration
+        )
+        self._iteration += 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            logs["learning_rate"] = float(
+                keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+            )
