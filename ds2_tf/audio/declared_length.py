@@ -2,7 +2,7 @@
 """How many bytes of samples a header promises.
 
 libsndfile shortens an uncompressed file to what is there without a word, so that half a recording
-would train against its whole transcript. WAV and NIST SPHERE state the length in the header.
+would train against its whole transcript. WAV, AIFF and NIST SPHERE state the length in the header.
 """
 
 from __future__ import annotations
@@ -21,19 +21,21 @@ class DataBytes(NamedTuple):
 
 
 def declared_data_bytes(data: bytes) -> DataBytes | None:
-    """Reads the promise of a WAV or uncompressed SPHERE header; None where there is none."""
+    """Reads the promise of a WAV, AIFF or uncompressed SPHERE header; None where there is none."""
     if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
-        return _wav_data_bytes(data)
+        return _chunk_bytes(data, b"data", "little")
+    if data[:4] == b"FORM" and data[8:12] in (b"AIFF", b"AIFC"):
+        return _chunk_bytes(data, b"SSND", "big")
     if data[:7] == b"NIST_1A":
         return _sphere_data_bytes(data)
     return None
 
 
-def _wav_data_bytes(data: bytes) -> DataBytes | None:
+def _chunk_bytes(data: bytes, name: bytes, byte_order: str) -> DataBytes | None:
     position = 12
     while position + 8 <= len(data):
-        size = int.from_bytes(data[position + 4 : position + 8], "little")
-        if data[position : position + 4] == b"data":
+        size = int.from_bytes(data[position + 4 : position + 8], byte_order)
+        if data[position : position + 4] == name:
             if size in _UNKNOWN_SIZES:
                 return None
             return DataBytes(size, min(size, len(data) - position - 8))

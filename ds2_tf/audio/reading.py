@@ -7,11 +7,15 @@ import dataclasses
 import io
 import os
 import pathlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ds2_tf.audio.declared_length import declared_data_bytes
 from ds2_tf.errors import UserError
+
+if TYPE_CHECKING:
+    import soundfile
 
 RAW_SUFFIXES = (".raw", ".pcm")
 
@@ -80,12 +84,16 @@ def read_audio(
     import soxr
 
     data, name, arguments = _open_arguments(source, raw)
-    try:
-        with soundfile.SoundFile(io.BytesIO(data), **arguments) as file:
-            declared_frames, native_rate = file.frames, file.samplerate
+    with _open(data, name, arguments) as file:
+        declared_frames, native_rate = file.frames, file.samplerate
+        try:
             samples = file.read(dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise AudioError("not-audio", f"{name}: {error}") from error
+        except soundfile.LibsndfileError as error:
+            raise AudioError(
+                "truncated-audio",
+                f"{name} declares {declared_frames} samples and cannot be decoded to its end: "
+                f"{error.error_string}",
+            ) from error
     if not len(samples):
         raise AudioError("empty-audio", f"{name} has a header and no samples")
     # Compressed formats of unknown length declare a huge count; only a plausible one can accuse.
@@ -94,9 +102,13 @@ def read_audio(
             "truncated-audio",
             f"{name} declares {declared_frames} samples, {len(samples)} could be decoded",
         )
+    if not np.isfinite(samples).all():
+        raise AudioError("not-audio", f"{name} has samples that are infinite or not a number")
     mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
     if native_rate != sample_rate:
         mono = soxr.resample(mono, native_rate, sample_rate, quality="HQ")
+        if not len(mono):
+            raise AudioError("empty-audio", f"{name} is shorter than one sample at {sample_rate} Hz")
     return np.clip(mono, -1.0, 1.0).astype(np.float32, copy=False)
 
 
@@ -106,14 +118,17 @@ def audio_duration(source: str | os.PathLike, *, raw: RawFormat | None = None) -
     Raises:
         AudioError: as `read_audio`, but for damage that only decoding shows.
     """
+    with _open(*_open_arguments(source, raw)) as file:
+        return file.frames / file.samplerate
+
+
+def _open(data: bytes, name: str, arguments: dict) -> soundfile.SoundFile:
     import soundfile
 
-    data, name, arguments = _open_arguments(source, raw)
     try:
-        info = soundfile.info(io.BytesIO(data), **arguments)
+        return soundfile.SoundFile(io.BytesIO(data), **arguments)
     except soundfile.LibsndfileError as error:
-        raise AudioError("not-audio", f"{name}: {error}") from error
-    return info.frames / info.samplerate
+        raise AudioError("not-audio", f"{name}: {error.error_string}") from error
 
 
 def _open_arguments(

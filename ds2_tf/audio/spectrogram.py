@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from ds2_tf.errors import UserError
+
 # Part of every fingerprint of stored features: raise it with any change of the numbers below.
 FEATURE_VERSION = 1
 
@@ -25,6 +27,16 @@ class SpectrogramConfig:
     window_seconds: float = 0.020
     hop_seconds: float = 0.010
     floor: float = 1e-6
+
+    def __post_init__(self):
+        if not 0 < self.hop_samples <= self.window_samples:
+            raise UserError(
+                f"features: the hop ({self.hop_seconds} s, {self.hop_samples} samples) must be at "
+                f"least one sample and no longer than the window ({self.window_seconds} s, "
+                f"{self.window_samples} samples)."
+            )
+        if self.floor <= 0:
+            raise UserError(f"features.floor must be above 0, got {self.floor}.")
 
     @property
     def window_samples(self) -> int:
@@ -61,7 +73,7 @@ def log_spectrogram(samples, num_samples, config: SpectrogramConfig = Spectrogra
     import tensorflow as tf
 
     window, hop = config.window_samples, config.hop_samples
-    num_frames = num_samples // hop
+    num_frames = tf.cast(num_samples, tf.int32) // hop
     padded = tf.pad(samples, [[0, 0], [window - hop, 0]])
     spectrum = tf.signal.stft(padded, frame_length=window, frame_step=hop, fft_length=window)
     power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
