@@ -21,12 +21,16 @@ class Alphabet:
             repetition. Deep Speech 2 for English has 28: space, a to z, apostrophe.
 
     Raises:
-        UserError: a label is not one character, or occurs twice.
+        UserError: there is no label, or one is not a single character, a line break, or repeated.
     """
 
     def __init__(self, characters: Iterable[str]):
         characters = tuple(unicodedata.normalize("NFC", character) for character in characters)
+        if not characters:
+            raise UserError("An alphabet needs at least one character.")
         for character in characters:
+            if character in ("\n", "\r"):
+                raise UserError("A line break cannot be a character of an alphabet.")
             if len(character) != 1:
                 raise UserError(
                     f"An alphabet is made of single characters, got {character!r} "

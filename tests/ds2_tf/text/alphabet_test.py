@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The alphabet: its order, its errors, and round trips of anything it can hold."""
+
+import string
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ds2_tf.errors import UserError
+from ds2_tf.text.alphabet import BLANK, Alphabet
+
+ENGLISH = Alphabet.english()
+
+character = (
+    st.characters(exclude_characters="\r\n")
+    .map(lambda c: unicodedata.normalize("NFC", c))
+    .filter(lambda c: len(c) == 1)
+)
+character_lists = st.lists(character, min_size=1, max_size=40, unique=True)
+
+
+def test_english_has_the_outputs_of_the_paper_in_a_fixed_order():
+    assert ENGLISH.labels == ("", " ", *string.ascii_lowercase, "'")
+    assert ENGLISH.size == 29
+    assert BLANK == 0
+
+
+def test_encode_counts_from_the_blank():
+    assert ENGLISH.encode("ab z'") == [2, 3, 1, 27, 28]
+
+
+def test_decode_neither_collapses_nor_shows_blanks():
+    assert ENGLISH.decode([0, 9, 0, 6, 13, 13, 0, 16]) == "hello"
+
+
+@given(st.text(ENGLISH.characters))
+def test_english_round_trip(text):
+    assert ENGLISH.decode(ENGLISH.encode(text)) == text
+
+
+@given(character_lists, st.data())
+def test_any_alphabet_round_trip(characters, data):
+    alphabet = Alphabet(characters)
+    text = "".join(data.draw(st.lists(st.sampled_from(characters))))
+    # Neighbors may combine into one character, which the alphabet need not have.
+    if unicodedata.normalize("NFC", text) == text:
+        assert alphabet.decode(alphabet.encode(text)) == text
+
+
+@given(character_lists)
+def test_any_alphabet_survives_its_file(tmp_path_factory, characters):
+    path = tmp_path_factory.mktemp("alphabet") / "alphabet.txt"
+    alphabet = Alphabet(characters)
+    alphabet.save(path)
+    assert Alphabet.load(path) == alphabet
+    assert path.read_bytes().decode("utf-8") == "".join(c + "\n" for c in characters)
+
+
+def test_unknown_characters_are_named():
+    assert ENGLISH.unknown_characters("Hej, åbc å!") == "!,Hå"
+    assert ENGLISH.unknown_characters("fine") == ""
+    with pytest.raises(ValueError, match="'å' in 'å la'"):
+        ENGLISH.encode("å la")
+
+
+def test_decomposed_characters_count_as_one():
+    german = Alphabet("aäu")
+    assert german.encode("a\u0308u") == [2, 3]
+    assert Alphabet(["a", "a\u0308"]).characters == ("a", "ä")
+
+
+@pytest.mark.parametrize(
+    "characters, message",
+    [
+        (["a", "bc"], "'bc'"),
+        (["a", ""], "''"),
+        ("aba", r"\['a'\]"),
+        ("", "at least one"),
+        ("a\n", "line break"),
+    ],
+)
+def test_impossible_alphabets_are_refused(characters, message):
+    with pytest.raises(UserError, match=message):
+        Alphabet(characters)
+
+
+def test_equal_alphabets_are_equal():
+    assert ENGLISH == Alphabet(" abcdefghijklmnopqrstuvwxyz'")
+    assert hash(ENGLISH) == hash(Alphabet.english())
+    assert ENGLISH != Alphabet("abc") and ENGLISH != "abc"
