@@ -29,6 +29,7 @@ def serve_add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     flags.add_listening_flags(parser)
     flags.add_model_flags(parser)
+    flags.add_batching_flags(parser)
 
 
 def serve_run(args: argparse.Namespace) -> int:
@@ -42,12 +43,16 @@ def serve_run(args: argparse.Namespace) -> int:
         )
 
     from serving.core import single_model_config
+    from serving.errors import ServingError
     from serving.server import Server, serve_until_signal, set_up_logging
 
     set_up_logging()
     with _base_path(os.path.abspath(args.model)) as base_path:
-        config = single_model_config(args.model_name, base_path)
-        return serve_until_signal(Server(args, config), args.shutdown_grace_seconds)
+        try:
+            server = Server(args, single_model_config(args.model_name, base_path))
+        except ServingError as error:
+            raise UserError(error.message) from error
+        return serve_until_signal(server, args.shutdown_grace_seconds)
 
 
 @contextlib.contextmanager

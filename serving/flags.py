@@ -32,7 +32,8 @@ def add_listening_flags(parser: argparse.ArgumentParser) -> None:
         "--grpc_max_threads",
         type=int,
         default=0,
-        help="threads that handle gRPC calls (default: 4 per core)",
+        help="threads that handle gRPC calls (default: 4 per core; with batching at least twice the "
+        "largest batch, up to 256)",
     )
     group.add_argument(
         "--grpc_channel_arguments",
@@ -120,6 +121,17 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--enable_serialization_as_tensor_content",
         **_switch("write replies as tensor_content (raw bytes) instead of field lists"),
+    )
+
+
+def add_batching_flags(parser: argparse.ArgumentParser) -> None:
+    """Whether and how requests are batched."""
+    group = parser.add_argument_group("batching")
+    group.add_argument("--enable_batching", **_switch("run concurrent requests together"))
+    group.add_argument(
+        "--batching_parameters_file",
+        default="",
+        help="BatchingParameters in text form; only with --enable_batching",
     )
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import google.protobuf.message
@@ -10,7 +11,7 @@ import tensorflow as tf
 from tensorflow.python.saved_model import loader_impl
 
 from serving import errors
-from serving.servable import Servable
+from serving.servable import Servable, Session
 from serving.session import GraphSession
 from serving.warmup import warm_up
 
@@ -25,6 +26,7 @@ class SavedModelLoader:
         inter_op_threads: operations that run at the same time; 0 lets TensorFlow choose.
         gpu_memory_fraction: share of each GPU's memory to take; 0 lets TensorFlow choose.
         enable_warmup: run the warm-up requests that an export carries.
+        wrap_session: puts something before each session, such as a queue of batches.
     """
 
     tags: tuple[str, ...] = ("serve",)
@@ -32,6 +34,7 @@ class SavedModelLoader:
     inter_op_threads: int = 0
     gpu_memory_fraction: float = 0.0
     enable_warmup: bool = True
+    wrap_session: Callable[[Session], Session] = lambda session: session
 
     def __call__(self, name: str, version: int, path: str) -> Servable:
         """Loads one version and runs its warm-up requests.
@@ -46,7 +49,10 @@ class SavedModelLoader:
             with graph.as_default():
                 meta_graph = loader_impl.SavedModelLoader(path).load(session, list(self.tags))
             servable = Servable(
-                name, version, dict(meta_graph.signature_def), GraphSession(session)
+                name,
+                version,
+                dict(meta_graph.signature_def),
+                self.wrap_session(GraphSession(session)),
             )
             if self.enable_warmup:
                 warm_up(servable, path)

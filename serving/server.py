@@ -24,15 +24,21 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 from tensorflow_serving.config import model_server_config_pb2 as config_pb2
 
 from serving import errors, flags
+from serving.batch_scheduler import BatchScheduler
+from serving.batching_options import BatchingOptions, read_batching_options
+from serving.batching_session import BatchingSession
 from serving.core import ServerCore, read_model_config, single_model_config
 from serving.errors import ServingError
 from serving.grpc_services import ModelService, PredictionService
 from serving.loader import SavedModelLoader
 from serving.manager import Manager
+from serving.servable import Session
 from serving.source import FileSystemSource
 from serving.states import StateMonitor
 
 _LOG = logging.getLogger(__name__)
+
+_MOST_THREADS_FOR_BATCHING = 256
 
 
 class Server:
@@ -41,14 +47,21 @@ class Server:
     Args:
         args: the flags of `serving.flags`; `parse_flags` makes them from a list of texts.
         config: the models to serve.
+
+    Raises:
+        ServingError: the flags contradict each other, or a file they name cannot be read.
     """
 
     def __init__(self, args: argparse.Namespace, config: config_pb2.ModelServerConfig):
         self._args = args
         self._config = config
+        self._batching = _batching_options(args)
+        self._batch_scheduler = (
+            BatchScheduler(self._batching.num_batch_threads) if self._batching else None
+        )
         monitor = StateMonitor()
         manager = Manager(
-            _loader(args),
+            self._loader(),
             monitor,
             max_load_retries=args.max_num_load_retries,
             load_retry_seconds=args.load_retry_interval_micros / 1e6,
@@ -94,6 +107,8 @@ class Server:
         if self._grpc_server:
             self._grpc_server.stop(grace).wait()
         self.core.stop()
+        if self._batch_scheduler:
+            self._batch_scheduler.stop()
 
     def ready_line(self) -> str:
         """What is served where, in one line."""
@@ -103,11 +118,35 @@ class Server:
         )
         return f"ready: gRPC at {self.address}; {models}"
 
+    def _loader(self) -> SavedModelLoader:
+        args = self._args
+        parallelism = args.tensorflow_session_parallelism
+        return SavedModelLoader(
+            tags=tuple(args.saved_model_tags.split(",")),
+            intra_op_threads=parallelism or args.tensorflow_intra_op_parallelism,
+            inter_op_threads=parallelism or args.tensorflow_inter_op_parallelism,
+            gpu_memory_fraction=args.per_process_gpu_memory_fraction,
+            enable_warmup=args.enable_model_warmup,
+            wrap_session=self._wrap_session,
+        )
+
+    def _wrap_session(self, session: Session) -> Session:
+        if self._batching is None:
+            return session
+        return BatchingSession(session, self._batch_scheduler, self._batching)
+
+    def _grpc_threads(self) -> int:
+        threads = self._args.grpc_max_threads or 4 * (os.cpu_count() or 1)
+        if self._batching and not self._args.grpc_max_threads:
+            # A thread waits for its batch: two batches' worth keep the next one filling up.
+            batch = min(2 * self._batching.execution_limit, _MOST_THREADS_FOR_BATCHING)
+            threads = max(threads, batch)
+        return threads
+
     def _listen(self) -> None:
         args = self._args
-        workers = args.grpc_max_threads or 4 * (os.cpu_count() or 1)
         server = grpc.server(
-            futures.ThreadPoolExecutor(workers, thread_name_prefix="grpc"),
+            futures.ThreadPoolExecutor(self._grpc_threads(), thread_name_prefix="grpc"),
             options=list(
                 {
                     "grpc.max_receive_message_length": -1,
@@ -147,6 +186,7 @@ def parse_flags(argv: list[str]) -> argparse.Namespace:
     flags.add_config_flags(parser)
     flags.add_listening_flags(parser)
     flags.add_model_flags(parser)
+    flags.add_batching_flags(parser)
     return parser.parse_args(argv)
 
 
@@ -218,15 +258,17 @@ def set_up_logging() -> None:
     logging.getLogger("tensorflow").setLevel(logging.WARNING)
 
 
-def _loader(args: argparse.Namespace) -> SavedModelLoader:
-    parallelism = args.tensorflow_session_parallelism
-    return SavedModelLoader(
-        tags=tuple(args.saved_model_tags.split(",")),
-        intra_op_threads=parallelism or args.tensorflow_intra_op_parallelism,
-        inter_op_threads=parallelism or args.tensorflow_inter_op_parallelism,
-        gpu_memory_fraction=args.per_process_gpu_memory_fraction,
-        enable_warmup=args.enable_model_warmup,
-    )
+def _batching_options(args: argparse.Namespace) -> BatchingOptions | None:
+    if args.enable_batching:
+        if args.batching_parameters_file:
+            return read_batching_options(args.batching_parameters_file)
+        return BatchingOptions()
+    if args.batching_parameters_file:
+        raise errors.invalid_argument(
+            "server_options.batching_parameters_file is set without setting "
+            "server_options.enable_batching to true."
+        )
+    return None
 
 
 def _channel_arguments(text: str) -> dict[str, int | str]:
