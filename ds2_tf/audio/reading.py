@@ -50,6 +50,21 @@ class RawFormat:
     endian: str = "LITTLE"
     channels: int = 1
 
+    def __post_init__(self):
+        import soundfile
+
+        if self.sample_rate < 1 or self.channels < 1:
+            raise UserError(
+                "Headerless audio needs a sample rate and a number of channels of at least 1, got "
+                f"{self.sample_rate} and {self.channels}."
+            )
+        if not soundfile.check_format("RAW", self.encoding, self.endian):
+            known = ", ".join(soundfile.available_subtypes("RAW"))
+            raise UserError(
+                f"Headerless audio cannot have the encoding {self.encoding!r} and the byte order "
+                f"{self.endian!r}. Encodings are {known}; byte orders are LITTLE and BIG."
+            )
+
     def soundfile_arguments(self) -> dict:
         """The keyword arguments with which soundfile opens such a file."""
         return {
@@ -108,7 +123,7 @@ def read_audio(
     if native_rate != sample_rate:
         mono = soxr.resample(mono, native_rate, sample_rate, quality="HQ")
         if not len(mono):
-            raise AudioError("empty-audio", f"{name} is shorter than one sample at {sample_rate} Hz")
+            raise AudioError("empty-audio", f"{name} gives no sample at {sample_rate} Hz")
     return np.clip(mono, -1.0, 1.0).astype(np.float32, copy=False)
 
 

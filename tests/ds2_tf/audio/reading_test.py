@@ -10,6 +10,7 @@ import scipy.io.wavfile
 import soundfile
 
 from ds2_tf.audio.reading import AudioError, RawFormat, audio_duration, read_audio
+from ds2_tf.errors import UserError
 
 RATE = 16000
 
@@ -197,6 +198,14 @@ class TestDamage:
         (tmp_path / "a.raw").write_bytes(pcm().tobytes())
         with pytest.raises(AudioError, match="--raw-sample-rate"):
             read_audio(tmp_path / "a.raw")
+
+    @pytest.mark.parametrize(
+        "settings",
+        [{"encoding": "PCM_17"}, {"endian": "MIDDLE"}, {"channels": 0}, {"sample_rate": 0}],
+    )
+    def test_impossible_headerless_formats(self, settings):
+        with pytest.raises(UserError, match="Headerless audio"):
+            RawFormat(**{"sample_rate": RATE, **settings})
 
     def test_nothing_is_left_after_resampling(self, tmp_path):
         path = write_wav(tmp_path / "a.wav", b"\x10\x10", rate=96000)
