@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What makes an utterance usable: one definition for checks, ingestion and training."""
+"""What makes an utterance usable: one definition for checks, ingestion and training.
+
+`check_corpus` applies it to a whole manifest.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
 
@@ -10,6 +14,7 @@ import numpy as np
 
 from ds2_tf.audio.reading import AudioError, RawFormat, read_audio
 from ds2_tf.corpora.manifest import Utterance, manifest_lines, parse_utterance, resolve_audio
+from ds2_tf.corpora.parallel import map_in_processes
 from ds2_tf.corpora.rejection import BadUtterance, Rejection, RejectionReport
 from ds2_tf.text.alphabet import Alphabet
 
@@ -125,3 +130,56 @@ def parse_lines(
             continue
         first_line[utterance.id] = line_number
         yield utterance
+
+
+def check_corpus(
+    manifest_path: str | os.PathLike,
+    alphabet: Alphabet,
+    *,
+    sample_rate: int = 16000,
+    hop_samples: int = 160,
+    time_stride: int = 1,
+    raw: RawFormat | None = None,
+    jobs: int | None = None,
+    progress: bool = True,
+) -> RejectionReport:
+    """Reads every recording of a corpus and says which utterances cannot be used.
+
+    Args:
+        manifest_path: the manifest.
+        alphabet: what the transcripts may be made of.
+        sample_rate: samples per second of the features. Defaults to 16000.
+        hop_samples: samples a feature frame. Defaults to 160.
+        time_stride: feature frames per output frame of the network. Defaults to 1.
+        raw: the format of headerless recordings, where the corpus has them.
+        jobs: most processes. Defaults to the number of processors.
+        progress: show a bar. Defaults to true.
+
+    Returns:
+        The report: first what is wrong with lines and ids, then with utterances, each in the order
+        of the manifest.
+    """
+    report = RejectionReport()
+    utterances = list(parse_lines(manifest_path, report))
+    find_rejection = functools.partial(
+        _find_rejection,
+        manifest_path=os.fspath(manifest_path),
+        alphabet=alphabet,
+        sample_rate=sample_rate,
+        hop_samples=hop_samples,
+        time_stride=time_stride,
+        raw=raw,
+    )
+    found = map_in_processes(
+        find_rejection, utterances, description="Checking", jobs=jobs, progress=progress
+    )
+    report.rejections.extend(rejection for rejection in found if rejection is not None)
+    return report
+
+
+def _find_rejection(utterance: Utterance, **conditions) -> Rejection | None:
+    try:
+        load_utterance(utterance, **conditions)
+    except BadUtterance as problem:
+        return Rejection(utterance.id, problem.reason, problem.detail)
+    return None

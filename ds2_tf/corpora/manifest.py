@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 
 from ds2_tf.errors import UserError
 
+# The fields with a meaning of their own; a line may have any others.
+FIELDS = ("id", "audio", "transcript", "duration", "speaker", "split")
 _TEXT_FIELDS = ("id", "audio", "transcript", "speaker", "split")
 _REQUIRED_FIELDS = ("id", "audio", "transcript")
 
@@ -55,7 +58,7 @@ class Utterance:
         """The manifest line, without the fields that are not known."""
         known = {
             name: getattr(self, name)
-            for name in ("id", "audio", "transcript", "duration", "speaker", "split")
+            for name in FIELDS
             if getattr(self, name) is not None
         }
         return json.dumps({**known, **self.extra}, ensure_ascii=False)
@@ -69,8 +72,14 @@ def parse_utterance(line: str) -> Utterance:
     """
     try:
         fields = json.loads(line)
+        # Bytes that are not UTF-8 arrive as lone surrogates, and JSON can spell those out, too.
+        json.dumps(fields, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error}") from error
+    except RecursionError as error:
+        raise ValueError("not an utterance: nested too deeply") from error
+    except UnicodeEncodeError as error:
+        raise ValueError(f"not UTF-8 text, at character {error.start}") from error
     if not isinstance(fields, dict):
         raise ValueError(f"expected a JSON object, got {type(fields).__name__}")
     missing = [name for name in _REQUIRED_FIELDS if name not in fields]
@@ -79,10 +88,16 @@ def parse_utterance(line: str) -> Utterance:
     for name in _TEXT_FIELDS:
         if not isinstance(fields.get(name, ""), str):
             raise ValueError(f"{name} must be text, got {fields[name]!r}")
+    if not fields["id"]:
+        raise ValueError("id is empty")
     duration = fields.get("duration", 0.0)
-    if isinstance(duration, bool) or not isinstance(duration, (int, float)):
+    if (
+        isinstance(duration, bool)
+        or not isinstance(duration, (int, float))
+        or not 0 <= duration < math.inf
+    ):
         raise ValueError(f"duration must be a number of seconds, got {duration!r}")
-    known = {name: fields.pop(name) for name in (*_TEXT_FIELDS, "duration") if name in fields}
+    known = {name: fields.pop(name) for name in FIELDS if name in fields}
     return Utterance(**known, extra=fields)
 
 
@@ -102,7 +117,7 @@ def read_manifest(path: str | os.PathLike) -> Iterator[Utterance]:
 def manifest_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
     """Yields the line numbers, from 1, and texts of a manifest's lines that are not blank."""
     try:
-        file = open(path, encoding="utf-8")
+        file = open(path, encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise UserError(f"The manifest {path} cannot be read: {error.strerror}.") from error
     with file:
@@ -116,12 +131,21 @@ def write_manifest(path: str | os.PathLike, utterances: Iterable[Utterance]) -> 
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        for utterance in utterances:
-            file.write(utterance.to_json() + "\n")
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            for utterance in utterances:
+                file.write(utterance.to_json() + "\n")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def resolve_audio(utterance: Utterance, manifest_path: str | os.PathLike) -> str:
     """The path of an utterance's recording, given where its manifest lies."""
     return os.path.join(os.path.dirname(os.fspath(manifest_path)), utterance.audio)
+
+
+def split_order(split: str) -> tuple[int, str]:
+    """Sorts the names of splits: train, dev, test, then others by name."""
+    usual = ("train", "dev", "test")
+    return (usual.index(split) if split in usual else len(usual), split)
