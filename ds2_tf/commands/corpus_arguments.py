@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arguments that several corpus commands have in common."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ds2_tf.audio.reading import RawFormat
+
+
+def add_working_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds --jobs, --json and --quiet."""
+    parser.add_argument("--jobs", "-j", type=_count, help="processes (default: one a processor)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--quiet", "-q", action="store_true", help="show no progress")
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of at least 1")
+    return value
+
+
+def add_raw_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the format of headerless recordings."""
+    group = parser.add_argument_group("headerless recordings (.raw, .pcm)")
+    group.add_argument("--raw-sample-rate", type=int, metavar="HZ", help="samples per second")
+    group.add_argument(
+        "--raw-encoding", default="PCM_16", help="PCM_16 (default), ULAW, ALAW, FLOAT, ..."
+    )
+    group.add_argument(
+        "--raw-endian", choices=("little", "big"), default="little", help="default: little"
+    )
+    group.add_argument("--raw-channels", type=int, default=1, help="default: 1")
+
+
+def raw_format(args: argparse.Namespace) -> RawFormat | None:
+    """The format that was stated; None without --raw-sample-rate."""
+    from ds2_tf.audio.reading import RawFormat
+
+    if args.raw_sample_rate is None:
+        return None
+    return RawFormat(
+        sample_rate=args.raw_sample_rate,
+        encoding=args.raw_encoding,
+        endian=args.raw_endian.upper(),
+        channels=args.raw_channels,
+    )

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Count and measure a corpus: hours, speakers, lengths, speech rate, and common faults."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from ds2_tf.commands.corpus_arguments import add_raw_arguments, add_working_arguments, raw_format
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("manifest", metavar="MANIFEST")
+    parser.add_argument(
+        "--recipe", metavar="RECIPE.yaml", help="use its alphabet (default: English)"
+    )
+    parser.add_argument(
+        "--no-audio",
+        action="store_true",
+        help="do not read the recordings; lengths are the manifest's",
+    )
+    add_working_arguments(parser)
+    add_raw_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from ds2_tf.config import load_recipe
+    from ds2_tf.corpora.summary import summarize_corpus
+    from ds2_tf.text.alphabet import Alphabet
+
+    summary = summarize_corpus(
+        args.manifest,
+        Alphabet(load_recipe(args.recipe).alphabet) if args.recipe else Alphabet.english(),
+        read_recordings=not args.no_audio,
+        raw=raw_format(args),
+        jobs=args.jobs,
+        progress=not args.quiet,
+    )
+    if args.json:
+        print(json.dumps(summary.to_dict(), ensure_ascii=False))
+    else:
+        print(summary.text())
+    return 0

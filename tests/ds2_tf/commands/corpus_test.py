@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The corpus commands as they are typed."""
+
+import argparse
+import json
+import wave
+
+import numpy as np
+import pytest
+
+from ds2_tf.commands import corpus_check, corpus_import, corpus_stats
+from ds2_tf.corpora.manifest import read_manifest
+from ds2_tf.corpora.rejection import TooManyRejections
+
+
+def run(command, *words):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return command.run(parser.parse_args([str(word) for word in words]))
+
+
+def write_wav(path, samples):
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(np.asarray(samples, "<i2").tobytes())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Ten recordings of half a second with texts."""
+    generator = np.random.default_rng(0)
+    folder = tmp_path / "spoken"
+    folder.mkdir()
+    for number in range(10):
+        write_wav(folder / f"{number}.wav", generator.integers(-9000, 9000, 8000))
+        (folder / f"{number}.txt").write_text(f"Number {number}.")
+    return folder
+
+
+@pytest.fixture
+def manifest(folder, tmp_path, capsys):
+    path = tmp_path / "manifest.jsonl"
+    assert run(corpus_import, "directory", folder, "--output", path, "--quiet") == 0
+    capsys.readouterr()
+    return path
+
+
+class TestImport:
+    def test_directory(self, folder, tmp_path, capsys):
+        words = ("directory", folder, "-o", tmp_path / "m.jsonl", "--test-share", "0.3")
+        assert run(corpus_import, *words) == 0
+        output = capsys.readouterr()
+        assert "test: 3 utterances, 0.00 h, 0 speakers" in output.out
+        assert "Importing" in output.err
+
+    def test_json_and_quiet(self, folder, tmp_path, capsys):
+        words = ("directory", folder, "-o", tmp_path / "m.jsonl", "--json", "-q")
+        assert run(corpus_import, *words) == 0
+        output = capsys.readouterr()
+        assert json.loads(output.out)["utterances"] == {"train": 8, "dev": 1, "test": 1}
+        assert output.err == ""
+
+    def test_directory_with_a_table(self, folder, tmp_path):
+        table = tmp_path / "table.tsv"
+        table.write_text("file\twords\tpart\n3.wav\tThree!\tdev\n")
+        words = ["--table", table, "--audio-column", "file", "--transcript-column", "words"]
+        words += ["--split-column", "part", "--keep-transcripts", "-q"]
+        assert run(corpus_import, "directory", folder, "-o", tmp_path / "m.jsonl", *words) == 0
+        (utterance,) = read_manifest(tmp_path / "m.jsonl")
+        assert (utterance.transcript, utterance.split) == ("Three!", "dev")
+
+    @pytest.mark.parametrize("choice, expected", [("1", 1), ("s0,s2", 2)])
+    def test_an4(self, tmp_path, capsys, choice, expected):
+        root = tmp_path / "an4"
+        (root / "etc").mkdir(parents=True)
+        ids = [f"an4_clstk/s{n}/an1-s{n}-b" for n in range(3)]
+        (root / "etc/an4_train.fileids").write_text("\n".join(ids))
+        (root / "etc/an4_train.transcription").write_text(
+            "".join(f"<s> GO </s> (an1-s{n}-b)\n" for n in range(3))
+        )
+        for file_id in ids:
+            path = root / "wav" / f"{file_id}.raw"
+            path.parent.mkdir(parents=True)
+            path.write_bytes(np.full(16000, 256, ">i2").tobytes())
+        words = ["an4", root, "-o", tmp_path / "m.jsonl", "--dev-speakers", choice]
+        assert run(corpus_import, *words, "--raw-endian", "big", "--json", "-q") == 0
+        summary = json.loads(capsys.readouterr().out)
+        assert summary["speakers"] == {"train": 3 - expected, "dev": expected}
+        assert sum(summary["hours"].values()) == pytest.approx(3 / 3600)
+
+    def test_ljspeech(self, folder, tmp_path, capsys):
+        (folder / "metadata.csv").write_text("".join(f"{n}|{n}|Number {n}\n" for n in range(10)))
+        (tmp_path / "lj").mkdir()
+        (folder / "metadata.csv").rename(tmp_path / "lj" / "metadata.csv")
+        folder.rename(tmp_path / "lj" / "wavs")
+        words = ["ljspeech", tmp_path / "lj", "-o", tmp_path / "m.jsonl", "-q", "--json"]
+        assert run(corpus_import, *words, "--dev-share", "0") == 0
+        assert json.loads(capsys.readouterr().out)["utterances"] == {"train": 9, "test": 1}
+
+    def test_synthetic(self, tmp_path, capsys):
+        pytest.importorskip("espeakng_loader")
+        sizes = [f"--{split}-utterances=2" for split in ("train", "dev", "test")]
+        words = ["synthetic", "--output", tmp_path, *sizes, "--quiet", "--json"]
+        assert run(corpus_import, *words) == 0
+        summary = json.loads(capsys.readouterr().out)
+        assert summary["utterances"] == {"train": 2, "dev": 2, "test": 2}
+        assert summary["manifest"] == str(tmp_path / "manifest.jsonl")
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            (),
+            ("unheard-of", "dir", "-o", "m.jsonl"),
+            ("directory", "dir"),
+            ("directory", "dir", "-o", "m.jsonl", "--dev-share", "0.7"),
+            ("directory", "dir", "-o", "m.jsonl", "--jobs", "0"),
+        ],
+    )
+    def test_wrong_usage_exits_with_2(self, words, capsys):
+        with pytest.raises(SystemExit) as caught:
+            run(corpus_import, *words)
+        assert caught.value.code == 2
+
+
+class TestCheck:
+    def test_good_corpus(self, manifest, capsys):
+        assert run(corpus_check, manifest, "--quiet") == 0
+        assert "10 utterances, 0 rejected (0.00%)" in capsys.readouterr().out
+
+    def test_over_the_limit(self, manifest, folder, tmp_path, capsys):
+        (folder / "4.wav").unlink()
+        report = tmp_path / "report.json"
+        with pytest.raises(TooManyRejections, match=r"10.00%.*\n(.*\n)*.*4: missing-audio"):
+            run(corpus_check, manifest, "-q", "--report", report)
+        assert json.loads(report.read_text())["counts"] == {"missing-audio": 1}
+        assert run(corpus_check, manifest, "-q", "--max-bad-share", "0.1") == 0
+        assert "1 missing-audio" in capsys.readouterr().out
+
+    def test_json_is_printed_even_over_the_limit(self, manifest, folder, capsys):
+        (folder / "4.wav").unlink()
+        with pytest.raises(TooManyRejections):
+            run(corpus_check, manifest, "-q", "--json")
+        assert json.loads(capsys.readouterr().out)["rejected"] == 1
+
+    def test_against_a_recipe(self, manifest, tmp_path, capsys):
+        recipe = tmp_path / "recipe.yaml"
+        recipe.write_text(
+            "alphabet: ' abcdefghijklmnopqrstuvwxy'\n"
+            "model:\n"
+            "  convolutions:\n"
+            "    - {filters: 4, kernel: [11, 11], stride: [2, 5]}\n"
+            "  recurrent_layers: 1\n"
+            "  recurrent_units: 8\n"
+            "training: {epochs: 1, batch_frames: 3000}\n"
+        )
+        run(corpus_check, manifest, "-q", "--json", "--recipe", recipe, "--max-bad-share", "1")
+        # Half a second is 10 outputs with stride 5: enough for "number one", "two" and "six".
+        # "number zero" has a z, which this recipe lacks.
+        assert json.loads(capsys.readouterr().out)["counts"] == {
+            "too-short-for-transcript": 6,
+            "unknown-characters": 1,
+        }
+
+
+class TestStats:
+    def test_text(self, manifest, capsys):
+        assert run(corpus_stats, manifest, "--quiet") == 0
+        assert "characters outside the alphabet: none" in capsys.readouterr().out
+
+    def test_json_without_audio(self, manifest, folder, capsys):
+        for path in folder.glob("*.wav"):
+            path.unlink()
+        assert run(corpus_stats, manifest, "--no-audio", "--json", "-q") == 0
+        summary = json.loads(capsys.readouterr().out)
+        assert summary["total"]["hours"] == pytest.approx(5 / 3600)
+        assert summary["unreadable"] is None
