@@ -27,7 +27,7 @@ from ds2_tf.errors import UserError
 SAMPLE_RATE = 16000
 
 # Raise it with any change of what is made from the same parameters.
-_CORPUS_VERSION = 1
+_CORPUS_VERSION = 2
 
 _ACCENTS = {
     "american": "en-us",
@@ -42,10 +42,10 @@ _ACCENTS = {
 _VARIANTS = {
     "train": (
         *("", "m1", "m3", "m4", "m5", "m7", "max", "Michael", "edward", "pablo", "quincy"),
-        *("f1", "linda", "belinda", "Annie", "shelby"),
+        *("f1", "linda", "shelby", "Andrea", "steph"),
     ),
-    "dev": ("m2", "robert", "Andrea"),
-    "test": ("m6", "paul", "f4", "steph"),
+    "dev": ("m2", "robert", "Annie"),
+    "test": ("m6", "paul", "f4", "belinda"),
 }
 
 
