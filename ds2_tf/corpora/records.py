@@ -14,6 +14,8 @@ Text and numbers among the manifest's further fields are stored under their own 
 from __future__ import annotations
 
 import numbers
+import os
+import pathlib
 import unicodedata
 from collections.abc import Sequence
 
@@ -127,3 +129,23 @@ def read_records(record_files: Sequence[str], num_bins: int):
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     ).prefetch(tf.data.AUTOTUNE)
+
+
+def split_files(directory: str | os.PathLike, split: str) -> list[str]:
+    """The record files of a split, in the layout that ingestion writes.
+
+    Args:
+        directory: output of ingestion; holds `Split-<name>/data_tfrecord-*`.
+        split: such as "train".
+
+    Raises:
+        UserError: there are none.
+    """
+    pattern = pathlib.Path(directory) / f"Split-{split}"
+    files = sorted(str(path) for path in pattern.glob("data_tfrecord-*"))
+    if not files:
+        raise UserError(
+            f"There are no records in {pattern}: make them with `ds2 pipeline ingest --output "
+            f"{directory}`."
+        )
+    return files

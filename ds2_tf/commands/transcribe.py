@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transcribe recordings with a model directory or a server.
+
+Prints one line a recording. A file that cannot be read is named on standard error, the others are
+transcribed, and the exit status is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `ds2 transcribe`."""
+    from ds2_tf.commands.corpus_arguments import add_raw_arguments
+
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--model", metavar="DIR", help="a model directory")
+    where.add_argument(
+        "--server", metavar="HOST:PORT", help="gRPC address of TensorFlow Serving or `ds2 serve`"
+    )
+    parser.add_argument(
+        "--model-name", default="ds2", metavar="NAME", help="name on the server (default: ds2)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object a recording"
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="recordings of any format")
+    add_raw_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `ds2 transcribe`."""
+    from ds2_tf.audio.reading import AudioError, read_audio
+    from ds2_tf.commands.corpus_arguments import raw_format
+
+    transcribe, sample_rate = _with_server(args) if args.server else _with_model(args)
+    recordings, names, failed = [], [], False
+    for name in args.files:
+        try:
+            recordings.append(read_audio(name, sample_rate=sample_rate, raw=raw_format(args)))
+            names.append(name)
+        except AudioError as error:
+            print(f"ds2: error: {error}", file=sys.stderr)
+            failed = True
+    for name, samples, (text, score) in zip(names, recordings, transcribe(recordings)):
+        if args.json:
+            seconds = len(samples) / sample_rate
+            fields = {"file": name, "text": text, "score": score, "duration": seconds}
+            print(json.dumps(fields, ensure_ascii=False))
+        else:
+            print(text if len(args.files) == 1 else f"{name}\t{text}")
+    return int(failed)
+
+
+def _with_model(args):
+    from ds2_tf.recognizer import Recognizer
+
+    recognizer = Recognizer.load(args.model)
+
+    def transcribe(recordings):
+        return [(r.text, r.score) for r in recognizer.recognize(recordings)]
+
+    return transcribe, recognizer.sample_rate
+
+
+def _with_server(args):
+    # The one place where this package knows of one above it: a command line serves them all.
+    from serving.client import SAMPLE_RATE, Client
+
+    def transcribe(recordings):
+        with Client(args.server, args.model_name) as client:
+            return [(t.text, t.score) for t in client.transcribe_batch(recordings)]
+
+    return transcribe, SAMPLE_RATE

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Word and character error rate of a model directory on a manifest."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Iterator
+
+from ds2_tf.audio.reading import RawFormat
+from ds2_tf.corpora.checking import load_utterance, parse_lines
+from ds2_tf.corpora.rejection import DEFAULT_LIMIT, BadUtterance, Rejection, RejectionReport
+from ds2_tf.metrics.error_rate import ErrorCounts, character_errors, total, word_errors
+from ds2_tf.recognizer import Recognizer
+
+# Recordings held in memory at a time.
+_CHUNK = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """One utterance, as it was said and as it was heard."""
+
+    id: str
+    reference: str
+    hypothesis: str
+
+    def to_dict(self) -> dict:
+        """The result with its error counts, as JSON types."""
+        words = word_errors(self.reference, self.hypothesis)
+        return {**dataclasses.asdict(self), "wer": words.rate, "word_errors": words.errors}
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """A model measured on a corpus.
+
+    Attributes:
+        results: every usable utterance, in the order of the manifest.
+        report: the utterances that could not be used.
+        audio_seconds: length of the usable audio.
+    """
+
+    results: list[Result]
+    report: RejectionReport
+    audio_seconds: float
+
+    @property
+    def words(self) -> ErrorCounts:
+        """Word errors of the whole corpus."""
+        return total(word_errors(r.reference, r.hypothesis) for r in self.results)
+
+    @property
+    def characters(self) -> ErrorCounts:
+        """Character errors of the whole corpus."""
+        return total(character_errors(r.reference, r.hypothesis) for r in self.results)
+
+    def to_dict(self) -> dict:
+        """Rates, counts of words and their edits, utterances, as JSON types."""
+        words, characters = self.words, self.characters
+        return {
+            "wer": words.rate,
+            "cer": characters.rate,
+            "words": words.reference_length,
+            "characters": characters.reference_length,
+            "utterances": len(self.results),
+            "substitutions": words.substitutions,
+            "insertions": words.insertions,
+            "deletions": words.deletions,
+            "rejected": len(self.report.rejections),
+            "audio_seconds": self.audio_seconds,
+        }
+
+    def summary(self) -> str:
+        """The measurement for a terminal."""
+        words, characters = self.words, self.characters
+        lines = [
+            f"WER {words.rate:.2%} ({words.errors} errors in {words.reference_length} words: "
+            f"{words.substitutions} substitutions, {words.insertions} insertions, "
+            f"{words.deletions} deletions)",
+            f"CER {characters.rate:.2%}",
+            f"{len(self.results)} utterances, {self.audio_seconds / 60:.1f} minutes",
+        ]
+        if self.report.rejections:
+            lines.append(self.report.summary())
+        return "\n".join(lines)
+
+
+def evaluate(
+    model_directory: str | os.PathLike,
+    manifest_path: str | os.PathLike,
+    *,
+    split: str | None = None,
+    max_bad_share: float = DEFAULT_LIMIT,
+    raw: RawFormat | None = None,
+) -> Evaluation:
+    """Transcribes a manifest greedily and counts the errors.
+
+    Args:
+        model_directory: see `ds2_tf.models.model_directory`.
+        manifest_path: the corpus.
+        split: only the utterances of this split. Defaults to all.
+        max_bad_share: most utterances, as a share, that may be unusable. Defaults to 0.01.
+        raw: the format of headerless recordings, where the corpus has them.
+
+    Raises:
+        TooManyRejections: more utterances than that are unusable.
+    """
+    recognizer = Recognizer.load(model_directory)
+    report = RejectionReport()
+    usable = _usable(recognizer, manifest_path, split, report, raw)
+    results: list[Result] = []
+    audio_seconds = 0.0
+    chunk = []
+    for item in usable:
+        chunk.append(item)
+        if len(chunk) == _CHUNK:
+            audio_seconds += _recognize(recognizer, chunk, results)
+            chunk = []
+    audio_seconds += _recognize(recognizer, chunk, results)
+    report.enforce(max_bad_share)
+    return Evaluation(results, report, audio_seconds)
+
+
+def _usable(recognizer, manifest_path, split, report, raw) -> Iterator[tuple]:
+    features = recognizer.description.features
+    skipped = 0
+    for utterance in parse_lines(manifest_path, report):
+        if split is not None and utterance.split != split:
+            skipped += 1
+            continue
+        try:
+            samples = load_utterance(
+                utterance,
+                manifest_path,
+                recognizer.alphabet,
+                sample_rate=features.sample_rate,
+                hop_samples=features.hop_samples,
+                time_stride=recognizer.description.model.time_stride,
+                raw=raw,
+            )
+        except BadUtterance as error:
+            report.rejections.append(Rejection(utterance.id, error.reason, error.detail))
+            continue
+        yield utterance, samples
+    report.total -= skipped
+
+
+def _recognize(recognizer: Recognizer, chunk: list[tuple], results: list[Result]) -> float:
+    recognitions = recognizer.recognize([samples for _, samples in chunk])
+    for (utterance, _), recognition in zip(chunk, recognitions):
+        reference = " ".join(utterance.transcript.split())
+        results.append(Result(utterance.id, reference, recognition.text))
+    if chunk:
+        print(f"{len(results)} utterances recognised", file=sys.stderr, flush=True)
+    return sum(len(samples) for _, samples in chunk) / recognizer.sample_rate

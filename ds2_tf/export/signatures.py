@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The functions of the served model."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from ds2_tf.audio.spectrogram import log_spectrogram
+from ds2_tf.export.wav import decode_wav, resample
+from ds2_tf.models.deep_speech_2 import DeepSpeech2
+from ds2_tf.models.model_directory import ModelDescription, alphabet_of
+from ds2_tf.text.alphabet import BLANK
+
+
+class ServedRecognizer(tf.Module):
+    """A network between audio and text, in stock TensorFlow ops.
+
+    Holds the raw variables and no Keras object: TensorFlow Serving's loader does not find the
+    variables of Keras layers.
+
+    Args:
+        network: of compute policy float32.
+        description: what it was trained on.
+    """
+
+    def __init__(self, network: DeepSpeech2, description: ModelDescription):
+        super().__init__()
+        self.network_variables = [variable.value for variable in network.variables]
+        self.functions = _signatures(network, description)
+
+
+def _signatures(network: DeepSpeech2, description: ModelDescription) -> dict:
+    features = description.features
+    labels = tf.constant(alphabet_of(description).labels)
+
+    def log_probs(spectrogram, num_frames):
+        # A loop over no frames at all fails: an empty request gets one frame of padding.
+        missing = tf.cast(tf.equal(tf.shape(spectrogram)[1], 0), tf.int32)
+        spectrogram = tf.pad(spectrogram, [[0, 0], [0, missing], [0, 0]])
+        logits = network({"spectrogram": spectrogram, "num_frames": num_frames}, training=False)
+        return tf.nn.log_softmax(logits), description.model.output_frames(num_frames)
+
+    def recognize(samples, num_samples):
+        return log_probs(*log_spectrogram(samples, num_samples, features))
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None], tf.float32, "samples"),
+            tf.TensorSpec([None], tf.int32, "num_samples"),
+        ]
+    )
+    def serving_default(samples, num_samples):
+        scores, frames = recognize(samples, num_samples)
+        return {"log_probs": scores, "num_frames": frames}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "wav")])
+    def transcribe(wav):
+        def read(item):
+            samples, sample_rate = decode_wav(item)
+            return resample(samples, sample_rate, features.sample_rate), sample_rate
+
+        samples, sample_rate = tf.map_fn(
+            read,
+            wav,
+            fn_output_signature=(
+                tf.RaggedTensorSpec([None], tf.float32, ragged_rank=0),
+                tf.TensorSpec([], tf.int32),
+            ),
+        )
+        num_samples = tf.cast(samples.row_lengths(), tf.int32)
+        scores, frames = recognize(samples.to_tensor(), num_samples)
+        text, score = greedy_text(scores, frames, labels)
+        return {"text": text, "score": score, "num_frames": frames, "sample_rate": sample_rate}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
+    def eval_examples(examples):
+        parsed = tf.io.parse_example(
+            examples,
+            {
+                "spectrogram": tf.io.FixedLenFeature([], tf.string),
+                "num_frames": tf.io.FixedLenFeature([], tf.int64),
+            },
+        )
+        num_frames = tf.cast(parsed["num_frames"], tf.int32)
+        # The maximum of a batch of none is the least of all numbers.
+        frames = tf.maximum(tf.reduce_max(num_frames), 1)
+        # The padding kernel knows 16-bit integers and not 16-bit floats.
+        bits = tf.io.decode_raw(
+            parsed["spectrogram"], tf.uint16, fixed_length=frames * features.num_bins * 2
+        )
+        half = tf.reshape(tf.bitcast(bits, tf.float16), [-1, frames, features.num_bins])
+        spectrogram = tf.cast(half, tf.float32)
+        text, _ = greedy_text(*log_probs(spectrogram, num_frames), labels)
+        return {"hypothesis": text[:, tf.newaxis]}
+
+    return {
+        "serving_default": serving_default,
+        "transcribe": transcribe,
+        "eval_examples": eval_examples,
+    }
+
+
+def greedy_text(log_probs, num_frames, labels):
+    """Greedy decoding inside a graph.
+
+    Args:
+        log_probs: float32 [batch, frames, labels].
+        num_frames: int32 [batch], valid frames.
+        labels: string [labels], the blank first.
+
+    Returns:
+        A pair: string [batch], and the log probability (natural) of the best alignment, float32
+        [batch].
+    """
+    best = tf.argmax(log_probs, axis=-1, output_type=tf.int32)
+    valid = tf.sequence_mask(num_frames, tf.shape(best)[1])
+    previous = tf.pad(best[:, :-1], [[0, 0], [1, 0]], constant_values=BLANK)
+    emitted = tf.ragged.boolean_mask(best, valid & (best != BLANK) & (best != previous))
+    text = tf.strings.reduce_join(tf.gather(labels, emitted), axis=1)
+    score = tf.reduce_sum(tf.where(valid, tf.reduce_max(log_probs, axis=-1), 0.0), axis=1)
+    return text, score

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recognition with a model directory, in this process."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+# Frames of one batch, padding included: about ten minutes of audio.
+_BATCH_FRAMES = 60000
+_MAX_BATCH_SIZE = 32
+# Batches are padded to a multiple of this, so that few shapes are traced and allocated.
+_FRAME_MULTIPLE = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Recognition:
+    """What was heard in one recording.
+
+    Attributes:
+        text: the transcript.
+        score: log probability (natural) of the best alignment.
+        log_probs: float32 [frames, labels].
+    """
+
+    text: str
+    score: float
+    log_probs: np.ndarray
+
+
+class Recognizer:
+    """A trained network with everything around it, from samples to text.
+
+    Args:
+        network: a `ds2_tf.models.deep_speech_2.DeepSpeech2`.
+        description: its `ds2_tf.models.model_directory.ModelDescription`.
+    """
+
+    def __init__(self, network, description):
+        import tensorflow as tf
+
+        from ds2_tf.audio.spectrogram import log_spectrogram
+        from ds2_tf.models.model_directory import alphabet_of
+
+        self.network = network
+        self.description = description
+        self.alphabet = alphabet_of(description)
+
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([None, None], tf.float32),
+                tf.TensorSpec([None], tf.int32),
+            ]
+        )
+        def log_probs(samples, num_samples):
+            spectrogram, num_frames = log_spectrogram(samples, num_samples, description.features)
+            logits = network(
+                {"spectrogram": spectrogram, "num_frames": num_frames}, training=False
+            )
+            return tf.nn.log_softmax(logits), description.model.output_frames(num_frames)
+
+        self._log_probs = log_probs
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike) -> Recognizer:
+        """Loads a model directory.
+
+        Raises:
+            UserError: the directory holds no model, or one of another version.
+        """
+        from ds2_tf.models.model_directory import load_model
+
+        return cls(*load_model(directory))
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second of the audio that it takes."""
+        return self.description.features.sample_rate
+
+    def recognize(self, recordings: Sequence[np.ndarray]) -> list[Recognition]:
+        """Transcribes recordings, greedily.
+
+        Args:
+            recordings: float32 samples [N] each, in [-1, 1], at `sample_rate`.
+
+        Returns:
+            One result a recording, in their order.
+        """
+        from ds2_tf.decoding.greedy import greedy_decode
+
+        results: list[Recognition | None] = [None] * len(recordings)
+        for batch in self._batches([len(samples) for samples in recordings]):
+            multiple = _FRAME_MULTIPLE * self.description.features.hop_samples
+            longest = max(len(recordings[index]) for index in batch)
+            width = -(-max(longest, 1) // multiple) * multiple
+            padded = np.zeros((len(batch), width), np.float32)
+            for row, index in enumerate(batch):
+                padded[row, : len(recordings[index])] = recordings[index]
+            lengths = np.array([len(recordings[index]) for index in batch], np.int32)
+            scores, frames = (x.numpy() for x in self._log_probs(padded, lengths))
+            texts = greedy_decode(scores, frames, self.alphabet)
+            for row, index in enumerate(batch):
+                valid = scores[row, : frames[row]]
+                results[index] = Recognition(texts[row], float(valid.max(-1).sum()), valid)
+        return results
+
+    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        """Indices of recordings of like length, within the budget of frames."""
+        hop = self.description.features.hop_samples
+        batch: list[int] = []
+        # From long to short: the first of a batch is its longest.
+        for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+            frames = lengths[batch[0]] // hop if batch else 0
+            full = (len(batch) + 1) * frames > _BATCH_FRAMES or len(batch) == _MAX_BATCH_SIZE
+            if batch and full:
+                yield batch
+                batch = []
+            batch.append(index)
+        if batch:
+            yield batch
