@@ -7,6 +7,9 @@ import logging
 import os
 import warnings
 
+# What the runner reports itself, with the reason.
+_REPORTED_ELSEWHERE = ("Execution %d failed.",)
+
 
 def quiet_libraries() -> None:
     """Silences TensorFlow's, Beam's and TFX's chatter; their errors still show.
@@ -19,11 +22,15 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     # pkg_resources, Python 3.10's end of life and protobuf speak to the libraries' authors.
-    os.environ.setdefault(
-        "PYTHONWARNINGS", "ignore::FutureWarning,ignore::DeprecationWarning"
-    )
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning,ignore::DeprecationWarning")
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module="tensorflow|tfx|apache_beam")
     for name in ("apache_beam", "tensorflow", "tfx", "absl", "root"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # absl's own logger takes filters only once.
+    logging.getLogger("absl").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return record.msg not in _REPORTED_ELSEWHERE

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a pipeline: ingest, validate, train, evaluate, check and push.
+
+What an earlier run has done, and nothing has changed since, is taken from the cache; what a killed
+run has begun is gone on with. Ends with 0 when a model is blessed, and with 1 when a step failed or
+the model does not reach the thresholds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `ds2 pipeline run`."""
+    parser.add_argument("config", metavar="CONFIG.yaml", help="see pipeline.configs.PipelineConfig")
+    parser.add_argument(
+        "--json", action="store_true", help="print the summary as JSON to standard output"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs; prints a line for every component to standard error, and the summary at the end."""
+    from pipeline.quiet import quiet_libraries
+
+    quiet_libraries()
+    import os
+
+    from pipeline.configs import load_pipeline_config
+
+    config = load_pipeline_config(args.config)
+    os.makedirs(os.path.dirname(config.metadata_path), exist_ok=True)
+    print(f"pipeline {config.name}: starting", file=sys.stderr)
+
+    from pipeline.dag import create_pipeline
+    from pipeline.local_runner import LocalRunner
+    from pipeline.run_summary import summarize
+
+    pipeline = create_pipeline(config)
+    # TFX sets log levels of its own while it is imported.
+    quiet_libraries()
+    runner = LocalRunner(on_component=_report)
+    runner.run(pipeline)
+    summary = summarize(runner.runs)
+    print(json.dumps(summary.to_dict(), indent=1) if args.json else summary.text())
+    return 0 if summary.succeeded else 1
+
+
+def _report(component_run) -> None:
+    import traceback
+
+    from ds2_tf.errors import UserError
+
+    print(
+        f"{component_run.name}: {component_run.state}, {component_run.seconds:.1f} s",
+        file=sys.stderr,
+    )
+    error = component_run.error
+    if isinstance(error, UserError):
+        print(f"ds2: error: {error}", file=sys.stderr)
+    elif error is not None:
+        traceback.print_exception(error)

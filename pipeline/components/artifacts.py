@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kinds of artifact that TFX does not have."""
+
+from __future__ import annotations
+
+import os
+
+from tfx import types
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.utils import path_utils
+
+# Property of a Model: a hash of how the records that it understands were made.
+FEATURES_PROPERTY = "features"
+
+
+class CorpusStatisticsArtifact(types.Artifact):
+    """Mean and standard deviation per frequency bin of the training split."""
+
+    TYPE_NAME = "CorpusStatistics"
+
+
+class AnomalyReport(types.Artifact):
+    """The verdict of the anomaly gate."""
+
+    TYPE_NAME = "AnomalyReport"
+
+
+def statistics_path(artifact: types.Artifact) -> str:
+    """The file of a `CorpusStatisticsArtifact`."""
+    return os.path.join(artifact.uri, "statistics.json")
+
+
+def record_files(examples: types.Artifact, split: str) -> list[str]:
+    """The record files of a split, in order.
+
+    Raises:
+        ValueError: the examples have no such split.
+    """
+    directory = artifact_utils.get_split_uri([examples], split)
+    return sorted(os.path.join(directory, name) for name in os.listdir(directory))
+
+
+def saved_model_path(model: standard_artifacts.Model) -> str:
+    """The SavedModel of a model."""
+    return path_utils.serving_model_dir(model.uri)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trainer: records and a recipe to a model directory and a SavedModel."""
+
+import hashlib
+import json
+import os
+import shutil
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+
+from ds2_tf.config import Recipe, from_dict
+from ds2_tf.corpora.statistics import SpectrogramStatistics
+from ds2_tf.export.saved_model import check_saved_model, write_saved_model
+from ds2_tf.training.trainer import run_fingerprint, train
+from pipeline.components.artifacts import (
+    FEATURES_PROPERTY,
+    CorpusStatisticsArtifact,
+    record_files,
+    saved_model_path,
+    statistics_path,
+)
+from pipeline.ingestion.config import IngestionConfig
+
+
+@component
+def Trainer(
+    examples: InputArtifact[standard_artifacts.Examples],
+    statistics: InputArtifact[CorpusStatisticsArtifact],
+    model: OutputArtifact[standard_artifacts.Model],
+    model_run: OutputArtifact[standard_artifacts.ModelRun],
+    recipe: Parameter[str],
+    ingestion: Parameter[str],
+    train_split: Parameter[str],
+    dev_split: Parameter[str],
+    work_directory: Parameter[str],
+    source_hash: Parameter[str],
+):
+    """Trains, and exports what was trained.
+
+    TFX gives every execution new directories. What a killed run has learned lies in one that is
+    named by configuration, data and code instead, so that running again goes on with it, and no
+    run goes on with what another has learned.
+
+    Args:
+        examples: of AudioExampleGen.
+        statistics: of CorpusStatistics.
+        model: gets the SavedModel.
+        model_run: gets the model directory, for `ds2 transcribe --model` and the like.
+        recipe: as JSON.
+        ingestion: an IngestionConfig as JSON; models trained on like records can be compared.
+        train_split: the split to train on.
+        dev_split: the split to watch.
+        work_directory: where unfinished training is kept.
+        source_hash: of the code, so that the cache sees when it changes.
+    """
+    parsed_recipe = from_dict(Recipe, json.loads(recipe), source="recipe")
+    train_records = record_files(examples, train_split)
+    dev_records = record_files(examples, dev_split)
+    fingerprint = run_fingerprint(parsed_recipe, train_records, dev_records)
+    state_directory = os.path.join(work_directory, f"{fingerprint}-{source_hash}")
+    train(
+        parsed_recipe,
+        train_records=train_records,
+        dev_records=dev_records,
+        statistics=SpectrogramStatistics.load(statistics_path(statistics)),
+        output_directory=model_run.uri,
+        state_directory=state_directory,
+    )
+    write_saved_model(model_run.uri, saved_model_path(model))
+    check_saved_model(saved_model_path(model))
+    features = IngestionConfig.from_json(ingestion).record_parameters()
+    model.set_string_custom_property(
+        FEATURES_PROPERTY, hashlib.sha256(features.encode()).hexdigest()
+    )
+    shutil.rmtree(state_directory)

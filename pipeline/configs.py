@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration of a pipeline, as dataclasses <-> YAML."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+
+from ds2_tf.audio.reading import RawFormat
+from ds2_tf.config import Recipe, from_dict
+from ds2_tf.corpora.rejection import DEFAULT_LIMIT
+from ds2_tf.errors import UserError
+from pipeline.ingestion.config import IngestionConfig
+from pipeline.ingestion.sources import ManifestSource
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitsConfig:
+    """How utterances are divided, and what each part is for.
+
+    Attributes:
+        by: "column" (the manifest's `split`) or "speaker" (a hash of the speaker); where
+            `PipelineConfig.manifests` is given, each manifest is a split. Defaults to "column".
+        shares: for "speaker", the share of speakers of each split. Defaults to 0.9 train, 0.1 dev.
+        train: the split to train on. Defaults to "train".
+        dev: the split that training watches. Defaults to "dev".
+        evaluation: the split that decides whether the model is pushed. Defaults to "dev".
+    """
+
+    by: str = "column"
+    shares: dict[str, float] = dataclasses.field(
+        default_factory=lambda: {"train": 0.9, "dev": 0.1}
+    )
+    train: str = "train"
+    dev: str = "dev"
+    evaluation: str = "dev"
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig:
+    """What a model must reach to be pushed.
+
+    Attributes:
+        max_wer: largest word error rate of the evaluation split, 0.2 for 20 %.
+        max_wer_increase: how much larger than that of the last blessed model the word error rate
+            may be; 0 asks for one that is as good. Defaults to 0.
+    """
+
+    max_wer: float
+    max_wer_increase: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class StepsConfig:
+    """Optional steps.
+
+    Attributes:
+        validate_data: statistics, schema and anomalies, before training. Defaults to true.
+        check_saved_model: run recordings through the exported model in a process of its own,
+            before pushing. Defaults to true.
+        push: put a blessed model where servers look. Defaults to true.
+    """
+
+    validate_data: bool = True
+    check_saved_model: bool = True
+    push: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineConfig:
+    """A whole pipeline. Relative paths count from the directory of the YAML file.
+
+    Attributes:
+        name: of the pipeline, in the metadata.
+        root: directory of all that the pipeline makes.
+        recipe: path of the recipe.
+        evaluation: thresholds.
+        manifest: path or file pattern of the manifest with all splits.
+        manifests: instead of `manifest`, a path or file pattern for each split.
+        splits: see `SplitsConfig`.
+        shards: record files of each split. Defaults to 8.
+        max_bad_share: largest share of utterances that cannot be used. Defaults to 0.01.
+        raw: the format of headerless recordings, where the corpus has them.
+        serving: base path of pushed models. Defaults to `serving` under the root.
+        metadata: the SQLite file of the metadata. Defaults to `metadata.sqlite` under the root.
+        steps: optional steps. All are on by default.
+        beam_args: options of the Beam runner. Defaults to one process on this machine.
+    """
+
+    name: str
+    root: str
+    recipe: str
+    evaluation: EvaluationConfig
+    manifest: str | None = None
+    manifests: dict[str, str] | None = None
+    splits: SplitsConfig = dataclasses.field(default_factory=SplitsConfig)
+    shards: int = 8
+    max_bad_share: float = DEFAULT_LIMIT
+    raw: RawFormat | None = None
+    serving: str | None = None
+    metadata: str | None = None
+    steps: StepsConfig = StepsConfig()
+    beam_args: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if bool(self.manifest) == bool(self.manifests):
+            raise UserError(
+                "State either manifest (one for all splits) or manifests (one a split), got "
+                f"manifest: {self.manifest!r} and manifests: {self.manifests!r}."
+            )
+        splits = self.splits
+        known = self.manifests or (splits.shares if splits.by == "speaker" else None)
+        for use in ("train", "dev", "evaluation"):
+            name = getattr(splits, use)
+            if known is not None and name not in known:
+                raise UserError(
+                    f"splits.{use} is {name!r}, and the splits are {', '.join(known)}."
+                )
+
+    @property
+    def sources(self) -> list[ManifestSource]:
+        """The manifests, or their file patterns, with their splits."""
+        if self.manifests:
+            return [ManifestSource(path, split) for split, path in self.manifests.items()]
+        return [ManifestSource(self.manifest)]
+
+    @property
+    def serving_directory(self) -> str:
+        """Where servers look for versions."""
+        return self.serving or os.path.join(self.root, "serving")
+
+    @property
+    def metadata_path(self) -> str:
+        """The SQLite file of the metadata."""
+        return self.metadata or os.path.join(self.root, "metadata.sqlite")
+
+    @property
+    def work_directory(self) -> str:
+        """Where steps keep what lets a killed run go on."""
+        return os.path.join(self.root, "work")
+
+    def ingestion(self, recipe: Recipe) -> IngestionConfig:
+        """How the corpus is ingested for a recipe."""
+        return IngestionConfig.from_recipe(
+            recipe,
+            split_by="manifest" if self.manifests else self.splits.by,
+            split_shares=self.splits.shares,
+            shards=self.shards,
+            raw=self.raw,
+        )
+
+
+def load_pipeline_config(path: str | os.PathLike) -> PipelineConfig:
+    """Reads a pipeline's configuration from YAML and makes its paths absolute.
+
+    Raises:
+        UserError: the file cannot be read, or a key is unknown, missing or of the wrong type; the
+            message names it.
+    """
+    import yaml
+
+    path = pathlib.Path(path)
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"The configuration {path} cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"The configuration {path} is not YAML: {error}") from error
+    config = from_dict(PipelineConfig, content, source=str(path))
+
+    def absolute(name: str | None) -> str | None:
+        return name and os.path.normpath(os.path.join(path.absolute().parent, name))
+
+    return dataclasses.replace(
+        config,
+        manifests=config.manifests
+        and {split: absolute(name) for split, name in config.manifests.items()},
+        **{
+            field: absolute(getattr(config, field))
+            for field in ("root", "recipe", "manifest", "serving", "metadata")
+        },
+    )

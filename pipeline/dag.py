@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pipeline: which step feeds which."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+
+import tensorflow_data_validation as tfdv
+from tfx.components import Evaluator, ExampleValidator, StatisticsGen
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.dsl.components.base import base_component, base_node
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import pusher_pb2
+from tfx.types import standard_artifacts
+from tfx.types.channel import Channel
+
+from ds2_tf.config import load_recipe, to_dict
+from pipeline.components.anomaly_gate import AnomalyGate
+from pipeline.components.baseline import LatestOtherBlessedModelStrategy
+from pipeline.components.corpus_statistics import CorpusStatistics
+from pipeline.components.example_gen import AudioExampleGen
+from pipeline.components.pusher import ModelPusher
+from pipeline.components.saved_model_check import SavedModelCheck
+from pipeline.components.trainer import Trainer
+from pipeline.configs import PipelineConfig
+from pipeline.evaluation.eval_config import make_eval_config
+from pipeline.source_hash import source_hash
+
+_SCHEMA_PATH = str(pathlib.Path(__file__).parent / "schema" / "schema.pbtxt")
+# What statistics are made of: not spectrograms, which would dwarf everything else.
+STATISTICS_FEATURES = ("id", "transcript", "speaker", "split", "num_frames", "duration")
+_NUM_CANARY_RECORDINGS = 3
+# Beam's default first tries to download a runner; and TFX would put up to 1,000 spectrograms into a
+# batch, were batches not bounded in bytes.
+_BEAM_DEFAULTS = ("--runner=FnApiRunner", "--tfxio_use_byte_size_batching=true")
+
+
+def create_pipeline(config: PipelineConfig) -> Pipeline:
+    """Builds the pipeline that a configuration describes.
+
+    Args:
+        config: paths, thresholds and the steps that are wanted.
+
+    Returns:
+        A TFX pipeline, ready for a runner.
+
+    Raises:
+        UserError: the recipe or a manifest cannot be read.
+    """
+    recipe = load_recipe(config.recipe)
+    ingestion = config.ingestion(recipe)
+    splits = config.splits
+
+    example_gen = AudioExampleGen(
+        config.sources,
+        ingestion,
+        os.path.join(config.work_directory, "ingestion"),
+        config.max_bad_share,
+    )
+    examples = example_gen.outputs["examples"]
+    validation = _data_validation(examples) if config.steps.validate_data else []
+    statistics = CorpusStatistics(
+        examples=examples,
+        ingestion=ingestion.to_json(),
+        split=splits.train,
+    )
+    if validation:
+        statistics.add_upstream_node(validation[-1])
+    trainer = Trainer(
+        examples=examples,
+        statistics=statistics.outputs["statistics"],
+        recipe=json.dumps(to_dict(recipe), sort_keys=True),
+        ingestion=ingestion.to_json(),
+        train_split=splits.train,
+        dev_split=splits.dev,
+        work_directory=os.path.join(config.work_directory, "training"),
+        source_hash=source_hash(),
+    )
+    model = trainer.outputs["model"]
+    baseline = Resolver(
+        strategy_class=LatestOtherBlessedModelStrategy,
+        candidate=model,
+        baseline=Channel(type=standard_artifacts.Model),
+        blessing=Channel(type=standard_artifacts.ModelBlessing),
+    ).with_id("Baseline")
+    evaluator = Evaluator(
+        examples=examples,
+        model=model,
+        baseline_model=baseline.outputs["baseline"],
+        eval_config=make_eval_config(config.evaluation),
+        example_splits=[splits.evaluation],
+    )
+    components: list[base_node.BaseNode] = [
+        example_gen, *validation, statistics, trainer, baseline, evaluator
+    ]
+    infra_blessing = None
+    if config.steps.check_saved_model:
+        check = SavedModelCheck(
+            model=model,
+            examples=examples,
+            manifests=json.dumps(config.sources),
+            ingestion=ingestion.to_json(),
+            split=splits.evaluation,
+            num_recordings=_NUM_CANARY_RECORDINGS,
+        )
+        infra_blessing = check.outputs["blessing"]
+        components.append(check)
+    if config.steps.push:
+        components.append(
+            ModelPusher(
+                model=model,
+                model_blessing=evaluator.outputs["blessing"],
+                infra_blessing=infra_blessing,
+                push_destination=pusher_pb2.PushDestination(
+                    filesystem=pusher_pb2.PushDestination.Filesystem(
+                        base_directory=config.serving_directory
+                    )
+                ),
+            )
+        )
+    return Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=config.root,
+        components=components,
+        enable_cache=True,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(
+            config.metadata_path
+        ),
+        beam_pipeline_args=[*_BEAM_DEFAULTS, *config.beam_args],
+    )
+
+
+def _data_validation(examples: Channel) -> list[base_component.BaseComponent]:
+    """Statistics, the schema, what does not match it, and the gate."""
+    statistics_gen = StatisticsGen(
+        examples=examples,
+        stats_options=tfdv.StatsOptions(feature_allowlist=list(STATISTICS_FEATURES)),
+    )
+    schema = ImportSchemaGen(schema_file=_SCHEMA_PATH)
+    validator = ExampleValidator(
+        statistics=statistics_gen.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+    gate = AnomalyGate(anomalies=validator.outputs["anomalies"])
+    return [statistics_gen, schema, validator, gate]

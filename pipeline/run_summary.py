@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run came to: components, error rates, and what was pushed or why nothing was."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+
+from pipeline.components import pusher, saved_model_check
+from pipeline.evaluation.outcome import EvaluationOutcome, read_evaluation
+from pipeline.local_runner import FAILED, ComponentRun
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSummary:
+    """What a run came to.
+
+    Attributes:
+        components: (name, state, seconds) in the order in which they ran.
+        failed: the component that failed, None where none did.
+        evaluation: of the new model, None where the run did not come so far.
+        problems: why the model cannot be served.
+        pushed: the directory of the pushed version.
+        present_before: whether the model was there before this run.
+    """
+
+    components: list[tuple[str, str, float]]
+    failed: str | None
+    evaluation: EvaluationOutcome | None
+    problems: list[str]
+    pushed: str | None
+    present_before: bool
+
+    @property
+    def rejections(self) -> list[str]:
+        """Why the model is not blessed; empty where it is."""
+        return (self.evaluation.failures if self.evaluation else []) + self.problems
+
+    @property
+    def succeeded(self) -> bool:
+        """Every component ran and the model is blessed."""
+        return self.failed is None and not self.rejections
+
+    def to_dict(self) -> dict:
+        """The summary as JSON types."""
+        return {
+            "succeeded": self.succeeded,
+            "components": [
+                {"name": name, "state": state, "seconds": round(seconds, 3)}
+                for name, state, seconds in self.components
+            ],
+            "failed": self.failed,
+            "evaluation": self.evaluation and dataclasses.asdict(self.evaluation),
+            "not_blessed_because": self.rejections,
+            "pushed": self.pushed,
+            "present_before": self.present_before,
+        }
+
+    def text(self) -> str:
+        """The summary for a terminal."""
+        lines = [
+            f"{name:18} {state:8} {seconds:7.1f} s" for name, state, seconds in self.components
+        ]
+        if self.evaluation:
+            line = (
+                f"word error rate {self.evaluation.word_error_rate:.2%}, "
+                f"character error rate {self.evaluation.character_error_rate:.2%}"
+            )
+            if self.evaluation.baseline_word_error_rate is not None:
+                line += (
+                    f" (last blessed model: {self.evaluation.baseline_word_error_rate:.2%} words)"
+                )
+            lines.append(line)
+        if self.failed:
+            lines.append(f"FAILED in {self.failed}: nothing was pushed.")
+        elif self.rejections:
+            lines += ["NOT BLESSED, nothing was pushed:", *(f"  {r}" for r in self.rejections)]
+        elif self.pushed:
+            verb = "there already, not pushed again" if self.present_before else "pushed"
+            lines.append(f"{verb}: {self.pushed}")
+        else:
+            lines.append("blessed; nothing was pushed, since steps.push is off")
+        return "\n".join(lines)
+
+
+def summarize(runs: Sequence[ComponentRun]) -> RunSummary:
+    """Reads what the components of a run left.
+
+    Args:
+        runs: of `pipeline.local_runner.LocalRunner`.
+    """
+    outputs = {
+        (run.name, key): artifacts[0]
+        for run in runs
+        for key, artifacts in run.outputs.items()
+        if artifacts
+    }
+    evaluation, problems, pushed, present_before = None, [], None, False
+    if artifact := outputs.get(("Evaluator", "evaluation")):
+        evaluation = read_evaluation(artifact.uri)
+    if artifact := outputs.get(("SavedModelCheck", "blessing")):
+        path = os.path.join(artifact.uri, saved_model_check.RESULT_NAME)
+        with open(path, encoding="utf-8") as file:
+            problems = json.load(file)["problems"]
+    if artifact := outputs.get(("ModelPusher", "pushed_model")):
+        if artifact.get_int_custom_property(pusher.PUSHED):
+            pushed = artifact.get_string_custom_property(pusher.PUSHED_DESTINATION)
+            executed = {run.name for run in runs if run.state != "cached"}
+            present_before = "ModelPusher" not in executed or bool(
+                artifact.get_int_custom_property(pusher.PRESENT_BEFORE)
+            )
+    return RunSummary(
+        components=[(run.name, run.state, run.seconds) for run in runs],
+        failed=next((run.name for run in runs if run.state == FAILED), None),
+        evaluation=evaluation,
+        problems=problems,
+        pushed=pushed,
+        present_before=present_before,
+    )

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading a pipeline's configuration."""
+
+import pytest
+
+from ds2_tf.config import load_recipe
+from ds2_tf.errors import UserError
+from pipeline.configs import load_pipeline_config
+from pipeline.ingestion.sources import ManifestSource
+
+_MINIMAL = """
+name: digits
+root: run
+recipe: recipe.yaml
+manifest: ../corpus/*.jsonl
+evaluation: {max_wer: 0.2}
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    """A function that writes a configuration and loads it."""
+
+    def write_and_load(text: str):
+        (tmp_path / "here").mkdir(exist_ok=True)
+        path = tmp_path / "here" / "pipeline.yaml"
+        path.write_text(text)
+        return load_pipeline_config(path)
+
+    return write_and_load
+
+
+def test_relative_paths_count_from_the_file(load, tmp_path):
+    config = load(_MINIMAL)
+    assert config.root == str(tmp_path / "here" / "run")
+    assert config.sources == [ManifestSource(str(tmp_path / "corpus" / "*.jsonl"))]
+    assert config.serving_directory == str(tmp_path / "here" / "run" / "serving")
+    assert config.metadata_path == str(tmp_path / "here" / "run" / "metadata.sqlite")
+
+
+def test_a_manifest_for_each_split(load, tmp_path, recipe_path):
+    text = _MINIMAL.replace(
+        "manifest: ../corpus/*.jsonl", "manifests: {train: a.jsonl, dev: /b/c.jsonl}"
+    )
+    config = load(text + "serving: /models/digits\nbeam_args: [--direct_num_workers=2]\n")
+    assert config.sources == [
+        ManifestSource(str(tmp_path / "here" / "a.jsonl"), "train"),
+        ManifestSource("/b/c.jsonl", "dev"),
+    ]
+    assert config.serving_directory == "/models/digits"
+    assert config.beam_args == ("--direct_num_workers=2",)
+    ingestion = config.ingestion(load_recipe(recipe_path))
+    assert (ingestion.split_by, ingestion.time_stride) == ("manifest", 2)
+
+
+@pytest.mark.parametrize(
+    "addition, problem",
+    [
+        ("manifests: {train: a}\n", "either manifest"),
+        ("colour: red\n", "unknown key colour"),
+        ("shards: many\n", "shards"),
+        ("splits: {by: speaker, evaluation: test}\n", "evaluation is 'test'.*train, dev"),
+    ],
+)
+def test_what_cannot_be_meant_is_an_error(load, addition, problem):
+    with pytest.raises(UserError, match=problem):
+        load(_MINIMAL + addition)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="nowhere.yaml cannot be read"):
+        load_pipeline_config(tmp_path / "nowhere.yaml")

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The graph of the pipeline, as TFX compiles it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from tfx.dsl.compiler.compiler import Compiler
+
+from pipeline.configs import EvaluationConfig, PipelineConfig, StepsConfig
+from pipeline.dag import create_pipeline
+
+
+@pytest.fixture
+def config(make_corpus, recipe_path, tmp_path) -> PipelineConfig:
+    """A pipeline over a tiny corpus."""
+    return PipelineConfig(
+        name="tiny",
+        root=str(tmp_path / "run"),
+        recipe=str(recipe_path),
+        evaluation=EvaluationConfig(max_wer=0.5),
+        manifest=str(make_corpus(6)),
+    )
+
+
+def _upstream(config: PipelineConfig) -> dict[str, set[str]]:
+    compiled = Compiler().compile(create_pipeline(config))
+    return {
+        node.pipeline_node.node_info.id: set(node.pipeline_node.upstream_nodes)
+        for node in compiled.nodes
+    }
+
+
+def test_every_step_waits_for_what_it_needs(config):
+    upstream = _upstream(config)
+    assert upstream == {
+        "AudioExampleGen": set(),
+        "StatisticsGen": {"AudioExampleGen"},
+        "ImportSchemaGen": set(),
+        "ExampleValidator": {"StatisticsGen", "ImportSchemaGen"},
+        "AnomalyGate": {"ExampleValidator"},
+        "CorpusStatistics": {"AudioExampleGen", "AnomalyGate"},
+        "Trainer": {"AudioExampleGen", "CorpusStatistics"},
+        "Baseline": {"Trainer"},
+        "Evaluator": {"AudioExampleGen", "Trainer", "Baseline"},
+        "SavedModelCheck": {"AudioExampleGen", "Trainer"},
+        "ModelPusher": {"Trainer", "Evaluator", "SavedModelCheck"},
+    }
+
+
+def test_optional_steps_can_be_left_out(config):
+    bare = dataclasses.replace(
+        config, steps=StepsConfig(validate_data=False, check_saved_model=False, push=False)
+    )
+    assert set(_upstream(bare)) == {
+        "AudioExampleGen", "CorpusStatistics", "Trainer", "Baseline", "Evaluator"
+    }
+    unchecked = dataclasses.replace(config, steps=StepsConfig(check_saved_model=False))
+    assert _upstream(unchecked)["ModelPusher"] == {"Trainer", "Evaluator"}
+
+
+def test_two_configurations_share_nothing(config, tmp_path):
+    other = dataclasses.replace(config, name="other", root=str(tmp_path / "other"))
+    first, second = create_pipeline(config), create_pipeline(other)
+    assert first.pipeline_info.pipeline_root != second.pipeline_info.pipeline_root
+    assert not {id(c) for c in first.components} & {id(c) for c in second.components}
+
+
+def test_changed_audio_changes_what_ingestion_is_asked_for(config, tmp_path):
+    def parameters() -> str:
+        (example_gen,) = (
+            c for c in create_pipeline(config).components if c.id == "AudioExampleGen"
+        )
+        return json.dumps(str(example_gen.exec_properties["custom_config"]))
+
+    before = parameters()
+    assert parameters() == before
+    recording = next((tmp_path / "corpus").glob("*.flac"))
+    recording.write_bytes(recording.read_bytes() + b"\0")
+    assert parameters() != before
