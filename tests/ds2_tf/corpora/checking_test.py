@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from ds2_tf.audio.reading import RawFormat
 from ds2_tf.corpora import parallel
 from ds2_tf.corpora.checking import check_corpus, ctc_frames_needed, load_utterance
 from ds2_tf.corpora.manifest import Utterance, write_manifest
 from ds2_tf.corpora.rejection import REASONS, BadUtterance
-from ds2_tf.audio.reading import RawFormat
 from ds2_tf.text.alphabet import Alphabet
 
 ENGLISH = Alphabet.english()
