@@ -84,7 +84,8 @@ def speak(voice: Voice, texts: Sequence[str]) -> tuple[list[np.ndarray], int]:
         "texts": list(texts),
     }
     process = subprocess.run(
-        [sys.executable, "-S", os.path.abspath(__file__)],
+        # Isolated, so that the modules beside this file cannot stand in for the standard ones.
+        [sys.executable, "-I", "-S", os.path.abspath(__file__)],
         input=json.dumps(request).encode(),
         capture_output=True,
         # eSpeak NG cuts a data path of more than 160 characters off, hence a relative one.
