@@ -22,6 +22,7 @@ CORE = [
     "dacite>=1.8",
     "pyyaml>=6.0",
     "num2words>=0.5.13",
+    "tqdm>=4.66",
 ]
 
 EXTRAS = {

@@ -36,7 +36,8 @@ class RowConvolution(keras.layers.Layer):
     def build(self, input_shape):
         # Starts as the identity: the layers below learn before the look-ahead does.
         def identity(shape, dtype=None):
-            return ops.concatenate([ops.ones((1, *shape[1:])), ops.zeros((shape[0] - 1, *shape[1:]))])
+            future = ops.zeros((shape[0] - 1, *shape[1:]), dtype=dtype)
+            return ops.concatenate([ops.ones((1, *shape[1:]), dtype=dtype), future])
 
         self.kernel = self.add_weight(
             name="kernel", shape=(self.future_frames + 1, input_shape[-1]), initializer=identity

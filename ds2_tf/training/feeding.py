@@ -22,32 +22,17 @@ BUCKET_GROWTH = 1.15
 _SHORTEST_BUCKET = 64
 
 
-class Position:
-    """Where in its training a dataset stands; set it before an epoch's iterator is made.
-
-    Attributes:
-        epoch: int64 variable, counted from 0.
-        step: int64 variable, batches of that epoch to pass over.
-    """
-
-    def __init__(self):
-        import tensorflow as tf
-
-        self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
-        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-
-
-def training_batches(
+def epoch_batches(
     record_files: Sequence[str],
     alphabet: Alphabet,
     config: TrainingConfig,
-    position: Position,
+    epoch: int,
     *,
     num_bins: int = 161,
     num_utterances: int | None = None,
     augment: Callable | None = None,
 ):
-    """One epoch of training batches, a different one for every `position.epoch`.
+    """The training batches of one epoch.
 
     With SortaGrad (Section 3.2.1) epoch 0 runs from short to long utterances. Every other epoch
     reads all files at once, each from a random place on, and shuffles in a bounded buffer. Batches
@@ -57,7 +42,7 @@ def training_batches(
         record_files: files of records, each ordered by length; gzipped where so named.
         alphabet: encodes the transcripts.
         config: batch sizes, order and seed.
-        position: epoch, and batches to pass over; read when an iterator is made.
+        epoch: counted from 0; an integer, or an int64 scalar tensor.
         num_bins: frequency bins of the spectrograms. Defaults to 161.
         num_utterances: records in all files, where known; places the random starts.
         augment: function of a spectrogram, [frames, bins], and a seed, int64 [2].
@@ -70,48 +55,65 @@ def training_batches(
 
     files = _existing(record_files)
     in_file = max(1, (num_utterances or 1) // len(files))
-
-    def epoch_of_batches(_):
-        epoch = position.epoch.read_value()
-        ordered = tf.logical_and(config.sortagrad, tf.equal(epoch, 0))
-        seed = tf.stack([tf.constant(config.seed, tf.int64), epoch])
-
-        def read(file, index):
-            records = tf.data.TFRecordDataset(file, compression_type=compression_of(files[0]))
-            start = tf.random.stateless_uniform(
-                [], seed + tf.stack([index + 1, 0]), 0, in_file, tf.int64
-            )
-            start = tf.where(ordered, tf.constant(0, tf.int64), start)
-            return records.skip(start).concatenate(records.take(start))
-
-        paths = tf.random.experimental.stateless_shuffle(files, seed)
-        records = tf.data.Dataset.zip(
-            tf.data.Dataset.from_tensor_slices(paths), tf.data.Dataset.range(len(files))
-        ).interleave(
-            read, cycle_length=len(files), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        )
-        records = records.shuffle(
-            tf.where(ordered, tf.constant(1, tf.int64), config.shuffle_buffer),
-            seed=config.seed + epoch,
-        )
-        utterances = records.enumerate().map(
-            lambda index, record: _utterance(record, index, seed),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        return _in_buckets(utterances, config, num_bins).skip(position.step.read_value())
-
+    epoch = tf.cast(epoch, tf.int64)
+    ordered = tf.logical_and(config.sortagrad, tf.equal(epoch, 0))
+    seed = tf.stack([tf.constant(config.seed, tf.int64), epoch])
     encode = label_encoder(alphabet)
 
-    def _utterance(record, index, seed):
+    def read(file, index):
+        records = tf.data.TFRecordDataset(file, compression_type=compression_of(files[0]))
+        start = tf.random.stateless_uniform(
+            [], seed + tf.stack([index + 1, 0]), 0, in_file, tf.int64
+        )
+        start = tf.where(ordered, tf.constant(0, tf.int64), start)
+        return records.skip(start).concatenate(records.take(start))
+
+    def utterance(index, record):
         parsed = parse_example(record, num_bins)
         spectrogram = parsed["spectrogram"]
         if augment is not None:
             spectrogram = augment(spectrogram, seed + tf.stack([index * 2**20, 0]))
         return _pair(spectrogram, parsed["num_frames"], encode(parsed["transcript"]))
 
-    batches = tf.data.Dataset.range(1).flat_map(epoch_of_batches)
-    return batches.prefetch(tf.data.AUTOTUNE)
+    paths = tf.random.experimental.stateless_shuffle(files, seed)
+    records = tf.data.Dataset.zip(
+        tf.data.Dataset.from_tensor_slices(paths), tf.data.Dataset.range(len(files))
+    ).interleave(
+        read, cycle_length=len(files), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    shuffled = records.shuffle(
+        tf.where(ordered, tf.constant(1, tf.int64), config.shuffle_buffer),
+        seed=config.seed + epoch,
+    )
+    utterances = shuffled.enumerate().map(
+        utterance, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    short_enough = utterances.filter(
+        lambda inputs, labels: inputs["num_frames"] <= config.max_frames
+    )
+    return bucket_by_frames(
+        short_enough, config.batch_frames, config.max_batch_size, num_bins
+    ).prefetch(tf.data.AUTOTUNE)
+
+
+def endless_batches(*args, **kwargs):
+    """The batches of epoch 0, 1, 2 and so on, without end, for `keras.Model.fit`.
+
+    The number of batches differs from epoch to epoch, which `fit` cannot know: give it
+    `steps_per_epoch`.
+
+    Args:
+        *args: of `epoch_batches`, without the epoch.
+        **kwargs: likewise.
+
+    Returns:
+        A dataset like that of `epoch_batches`.
+    """
+    import tensorflow as tf
+
+    return tf.data.Dataset.counter().flat_map(
+        lambda epoch: epoch_batches(*args, epoch=epoch, **kwargs)
+    )
 
 
 def evaluation_batches(
@@ -201,13 +203,6 @@ def label_encoder(alphabet: Alphabet) -> Callable:
 
 def _pair(spectrogram, num_frames, labels):
     return {"spectrogram": spectrogram, "num_frames": num_frames}, labels
-
-
-def _in_buckets(utterances, config: TrainingConfig, num_bins: int):
-    short_enough = utterances.filter(
-        lambda inputs, labels: inputs["num_frames"] <= config.max_frames
-    )
-    return bucket_by_frames(short_enough, config.batch_frames, config.max_batch_size, num_bins)
 
 
 def _existing(record_files: Sequence[str]) -> list[str]:

@@ -44,32 +44,3 @@ def learning_rate_at(config: TrainingConfig, epoch: int, iteration: int) -> floa
     if iteration < config.warmup_steps:
         rate *= (iteration + 1) / config.warmup_steps
     return rate
-
-
-class LearningRate(keras.callbacks.Callback):
-    """Sets the learning rate before every step.
-
-    Args:
-        config: peak, warm-up and annealing.
-    """
-
-    def __init__(self, config: TrainingConfig):
-        super().__init__()
-        self._config = config
-        self._epoch = 0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._epoch = epoch
-        self._iteration = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.model.optimizer.learning_rate = learning_rate_at(
-            self._config, self._epoch, self._iteration
-        )
-        self._iteration += 1
-
-    def on_epoch_end(self, epoch, logs=None):
-        if logs is not None:
-            logs["learning_rate"] = float(
-                keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
-            )

@@ -6,10 +6,10 @@ from __future__ import annotations
 import sys
 import time
 
-import keras
+from ds2_tf.training.history import EpochResult
 
 
-class Progress(keras.callbacks.Callback):
+class Progress:
     """Prints a line every so often, and one for every epoch, to standard error.
 
     Args:
@@ -19,44 +19,58 @@ class Progress(keras.callbacks.Callback):
     """
 
     def __init__(self, epochs: int, audio_seconds: float, interval: float = 15.0):
-        super().__init__()
         self._epochs = epochs
         self._audio_seconds = audio_seconds
         self._interval = interval
         self._epoch_seconds: list[float] = []
-        self._steps = 0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._epoch = epoch
-        self._steps_before = self._steps
+        self._steps_before = 0
         self._steps = 0
         self._started = self._printed = time.monotonic()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def start_epoch(self) -> None:
+        """Starts the clock of an epoch."""
+        self._steps_before, self._steps = self._steps, 0
+        self._started = self._printed = time.monotonic()
+
+    def end_step(self, epoch: int, loss: float) -> None:
+        """Counts a step.
+
+        Args:
+            epoch: counted from 1.
+            loss: mean of the epoch so far.
+        """
         self._steps += 1
         now = time.monotonic()
         if now - self._printed < self._interval:
             return
         self._printed = now
-        of_steps = f"/{self._steps_before}" if self._steps_before else ""
+        of_steps = f" of about {self._steps_before}" if self._steps_before else ""
         rate = self._steps / (now - self._started)
+        self._print(epoch, f"step {self._steps}{of_steps}, loss {loss:.2f}, {rate:.1f} steps/s")
+
+    def end_epoch(self, result: EpochResult, whole: bool) -> None:
+        """Sums an epoch up.
+
+        Args:
+            result: of the epoch.
+            whole: whether all of it was trained in this process, so that its rate means something.
+        """
+        rate = left = ""
+        if whole:
+            self._epoch_seconds.append(result.seconds)
+            rate = f"{self._audio_seconds / result.seconds:.0f} audio s/s, "
+        if self._epoch_seconds and result.epoch < self._epochs:
+            # The first epoch traces the graphs: the shortest tells best what is to come.
+            seconds = (self._epochs - result.epoch) * min(self._epoch_seconds)
+            left = f", {_duration(seconds)} left"
         self._print(
-            f"step {self._steps}{of_steps}, loss {logs['loss']:.2f}, {rate:.1f} steps/s"
+            result.epoch,
+            f"loss {result.loss:.2f}, dev WER {result.wer:.2%}, CER {result.cer:.2%}, "
+            f"{rate}{_duration(result.seconds)}{left}",
         )
 
-    def on_epoch_end(self, epoch, logs=None):
-        self._epoch_seconds.append(time.monotonic() - self._started)
-        left = self._epochs - epoch - 1
-        # The first epoch traces the graphs: the shortest tells best what is to come.
-        eta = f", {_duration(left * min(self._epoch_seconds))} left" if left else ""
-        self._print(
-            f"loss {logs['loss']:.2f}, dev WER {logs['val_wer']:.2%}, CER {logs['val_cer']:.2%}, "
-            f"{self._audio_seconds / self._epoch_seconds[-1]:.0f} audio s/s, "
-            f"{_duration(self._epoch_seconds[-1])}{eta}"
-        )
-
-    def _print(self, text: str):
-        print(f"epoch {self._epoch + 1}/{self._epochs}: {text}", file=sys.stderr, flush=True)
+    def _print(self, epoch: int, text: str) -> None:
+        print(f"epoch {epoch}/{self._epochs}: {text}", file=sys.stderr, flush=True)
 
 
 def _duration(seconds: float) -> str:

@@ -6,28 +6,31 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import pathlib
 import time
 from collections.abc import Sequence
 
 import keras
+import tensorflow as tf
 import yaml
 
 import ds2_tf
 from ds2_tf.audio.spectrogram import FEATURE_VERSION
-from ds2_tf.config import Recipe, to_dict
+from ds2_tf.config import Recipe, TrainingConfig, to_dict
 from ds2_tf.corpora.statistics import SpectrogramStatistics
 from ds2_tf.models.deep_speech_2 import DeepSpeech2
 from ds2_tf.models.model_directory import ModelDescription, save_model
 from ds2_tf.text.alphabet import Alphabet
-from ds2_tf.training.feeding import Position, evaluation_batches, training_batches
+from ds2_tf.training.checkpoint import Checkpoint, Place
+from ds2_tf.training.feeding import epoch_batches, evaluation_batches
+from ds2_tf.training.history import HISTORY_NAME, EpochResult, History
 from ds2_tf.training.loss import CTCLoss
-from ds2_tf.training.optimizer import LearningRate, make_optimizer
+from ds2_tf.training.optimizer import learning_rate_at, make_optimizer
 from ds2_tf.training.progress import Progress
-from ds2_tf.training.resume import Resume
 from ds2_tf.training.spec_augment import spec_augment
-from ds2_tf.training.validation import StopOnDivergence, Validation
+from ds2_tf.training.validation import validate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,70 +80,96 @@ def train(
         FloatingPointError: the loss is no number any more.
     """
     started = time.monotonic()
-    config = recipe.training
+    config, num_bins = recipe.training, recipe.features.num_bins
     keras.utils.set_random_seed(config.seed)
     alphabet = Alphabet(recipe.alphabet)
-    network = DeepSpeech2(
-        recipe.model, alphabet.size, recipe.features.num_bins, dtype=config.precision
-    )
+    network = DeepSpeech2(recipe.model, alphabet.size, num_bins, dtype=config.precision)
     network.feature_normalization.set_statistics(statistics.mean, statistics.standard_deviation)
     network.compile(optimizer=make_optimizer(config), loss=CTCLoss())
     network.optimizer.build(network.trainable_variables)
-
-    position = Position()
-    batches = training_batches(
-        train_records,
-        alphabet,
-        config,
-        position,
-        num_bins=recipe.features.num_bins,
-        num_utterances=statistics.num_utterances,
-        augment=spec_augment(config.augmentation, statistics.mean),
-    )
     dev_batches = evaluation_batches(
         dev_records,
         alphabet,
         batch_frames=config.batch_frames,
         max_batch_size=config.max_batch_size,
-        num_bins=recipe.features.num_bins,
+        num_bins=num_bins,
     )
-    validation = Validation(dev_batches, alphabet, state_directory)
-    resume = Resume(
-        state_directory,
-        run_fingerprint(recipe, train_records, dev_records),
-        position,
-        config.checkpoint_seconds,
-    )
-    first_epoch = resume.restore(network)
-    validation.restore(first_epoch)
-    hop = recipe.features.hop_seconds
-    network.fit(
-        batches,
-        initial_epoch=first_epoch,
-        epochs=config.epochs,
-        verbose=0,
-        callbacks=[
-            LearningRate(config),
-            StopOnDivergence(),
-            validation,
-            Progress(config.epochs, statistics.num_frames * hop),
-            resume,
-        ],
-    )
-    network.load_weights(validation.best_weights)
-    best = validation.best
+
+    checkpoint = Checkpoint(state_directory, run_fingerprint(recipe, train_records, dev_records))
+    place = checkpoint.restore(network)
+    history = History(state_directory, place.epoch)
+    audio_seconds = statistics.num_frames * recipe.features.hop_seconds
+    progress = Progress(config.epochs, audio_seconds)
+    while place.epoch < config.epochs:
+        epoch_started = time.monotonic()
+        batches = epoch_batches(
+            train_records,
+            alphabet,
+            config,
+            place.epoch,
+            num_bins=num_bins,
+            num_utterances=statistics.num_utterances,
+            augment=spec_augment(config.augmentation, statistics.mean),
+        )
+        loss = _train_epoch(network, batches, config, place, checkpoint, progress)
+        seconds = time.monotonic() - epoch_started
+        words, characters = validate(network, dev_batches, alphabet)
+        rate = float(keras.ops.convert_to_numpy(network.optimizer.learning_rate))
+        result = EpochResult(place.epoch + 1, loss, words.rate, characters.rate, rate, seconds)
+        history.add(result, network)
+        progress.end_epoch(result, whole=place.step == 0)
+        place = Place(place.epoch + 1)
+        checkpoint.save(network, place)
+
+    network.load_weights(history.best_weights)
     result = TrainingResult(
-        best["val_wer"],
-        best["val_cer"],
-        best["epoch"] + 1,
+        history.best.wer,
+        history.best.cer,
+        history.best.epoch,
         config.epochs,
         time.monotonic() - started,
     )
     description = ModelDescription(recipe.model, recipe.alphabet, recipe.features)
     save_model(output_directory, network, description, _model_card(recipe, statistics, result))
-    history = "".join(json.dumps(logs) + "\n" for logs in validation.history)
-    (pathlib.Path(output_directory) / "history.jsonl").write_text(history, "utf-8")
+    (pathlib.Path(output_directory) / HISTORY_NAME).write_text(history.text(), "utf-8")
     return result
+
+
+def _train_epoch(
+    network: keras.Model,
+    batches: tf.data.Dataset,
+    config: TrainingConfig,
+    place: Place,
+    checkpoint: Checkpoint,
+    progress: Progress,
+) -> float:
+    """Trains what is left of an epoch and gives the mean loss of all of it.
+
+    Keras' own `fit` takes the number of batches of its first epoch for that of all others, and so
+    would leave out the end of longer ones, and most of them after an interruption.
+    """
+    progress.start_epoch()
+    if place.step == 0:
+        network.reset_metrics()
+    network.make_train_function()
+    iterator = iter(batches.skip(place.step))
+    iteration = int(keras.ops.convert_to_numpy(network.optimizer.iterations))
+    step = place.step
+    while True:
+        network.optimizer.learning_rate = learning_rate_at(config, place.epoch, iteration)
+        try:
+            loss = float(network.train_function(iterator)["loss"])
+        except tf.errors.OutOfRangeError:
+            return float(network.get_metrics_result()["loss"])
+        step, iteration = step + 1, iteration + 1
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"The loss is {loss} at step {step} of epoch {place.epoch + 1}. Lower "
+                "training.learning_rate, or look for a bad utterance: `ds2 corpus check`."
+            )
+        progress.end_step(place.epoch + 1, loss)
+        if checkpoint.age >= config.checkpoint_seconds:
+            checkpoint.save(network, Place(place.epoch, step))
 
 
 def run_fingerprint(
@@ -162,9 +191,7 @@ def run_fingerprint(
     return digest.hexdigest()[:16]
 
 
-def _model_card(
-    recipe: Recipe, statistics: SpectrogramStatistics, result: TrainingResult
-) -> str:
+def _model_card(recipe: Recipe, statistics: SpectrogramStatistics, result: TrainingResult) -> str:
     hours = statistics.num_frames * recipe.features.hop_seconds / 3600
     recipe_text = yaml.safe_dump(to_dict(recipe), allow_unicode=True, sort_keys=False)
     return f"""# Deep Speech 2 model

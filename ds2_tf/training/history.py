@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every epoch came to, and the weights of the best one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+
+import keras
+
+BEST_WEIGHTS_NAME = "best.weights.h5"
+HISTORY_NAME = "history.jsonl"
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochResult:
+    """One epoch.
+
+    Attributes:
+        epoch: counted from 1.
+        loss: mean CTC loss of an utterance of the training split, natural logarithm.
+        wer: greedy word error rate on the dev split.
+        cer: character error rate, likewise.
+        learning_rate: at the end of the epoch.
+        seconds: time that training took in this process.
+    """
+
+    epoch: int
+    loss: float
+    wer: float
+    cer: float
+    learning_rate: float
+    seconds: float
+
+
+class History:
+    """The epochs so far, in a file, with the weights of the best.
+
+    Args:
+        directory: holds both files.
+        epochs: how many epochs of an interrupted run to take up; what was written of later ones
+            is forgotten, since they will be trained again.
+    """
+
+    def __init__(self, directory: str | os.PathLike, epochs: int):
+        self._directory = pathlib.Path(directory)
+        self._path = self._directory / HISTORY_NAME
+        lines = self._path.read_text("utf-8").splitlines() if epochs else []
+        self.epochs = [EpochResult(**json.loads(line)) for line in lines[:epochs]]
+
+    @property
+    def best(self) -> EpochResult:
+        """The epoch with the lowest word error rate; of equal ones the lowest in characters."""
+        return min(self.epochs, key=lambda result: (result.wer, result.cer))
+
+    @property
+    def best_weights(self) -> pathlib.Path:
+        """The weights of the best epoch."""
+        return self._directory / BEST_WEIGHTS_NAME
+
+    def add(self, result: EpochResult, model: keras.Model) -> None:
+        """Adds an epoch, and keeps the model's weights if it is the best."""
+        self.epochs.append(result)
+        self._directory.mkdir(parents=True, exist_ok=True)
+        if self.best is result:
+            temporary = self.best_weights.with_name("new-" + BEST_WEIGHTS_NAME)
+            model.save_weights(temporary, overwrite=True)
+            temporary.replace(self.best_weights)
+        self._path.write_text(self.text(), "utf-8")
+
+    def text(self) -> str:
+        """The epochs as JSON lines."""
+        return "".join(json.dumps(dataclasses.asdict(result)) + "\n" for result in self.epochs)
