@@ -19,6 +19,7 @@ from serving import errors
 from serving.batch_scheduler import Batch, BatchQueue, BatchScheduler
 from serving.batching_options import BatchingOptions
 from serving.errors import ServingError
+from serving.metrics import ServerMetrics
 from serving.servable import Session
 
 _TensorNames = frozenset[str]
@@ -32,6 +33,7 @@ class _Task:
         self.inputs = inputs
         self.size = size
         self.deadline = deadline
+        self.queued = time.monotonic()
         self._done = threading.Event()
         self._pieces: list[_Task] = []
         self._outputs: dict[str, np.ndarray] = {}
@@ -72,12 +74,20 @@ class BatchingSession:
         wrapped: runs the batches.
         scheduler: whose threads run them; shared by all models.
         options: sizes, waiting and padding.
+        metrics: counts batches, their sizes and the waiting.
     """
 
-    def __init__(self, wrapped: Session, scheduler: BatchScheduler, options: BatchingOptions):
+    def __init__(
+        self,
+        wrapped: Session,
+        scheduler: BatchScheduler,
+        options: BatchingOptions,
+        metrics: ServerMetrics,
+    ):
         self._wrapped = wrapped
         self._scheduler = scheduler
         self._options = options
+        self._metrics = metrics
         self._lock = threading.Lock()
         self._queues: dict[tuple[_TensorNames, _TensorNames], BatchQueue] = {}
 
@@ -96,6 +106,8 @@ class BatchingSession:
         """
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
         task = _Task(dict(inputs), _batch_size(inputs), deadline)
+        for _ in inputs:
+            self._metrics.input_batch_size.record(task.size)
         self._queue(frozenset(task.inputs), frozenset(outputs)).schedule(task)
         result = task.result()
         return [result[name] for name in outputs]
@@ -129,17 +141,24 @@ class BatchingSession:
                 task.finish(rows, None)
 
     def _run_batch(self, batch: Batch, outputs: list[str]) -> list[dict[str, np.ndarray]]:
-        remaining = max(task.deadline for task in batch.tasks) - time.monotonic()
+        now = time.monotonic()
+        for task in batch.tasks:
+            # The session names no pool, so that the label is empty, as in TensorFlow Serving.
+            self._metrics.queuing_latency.record((now - task.queued) * 1e6, "")
+        remaining = max(task.deadline for task in batch.tasks) - now
         if remaining <= 0:
             raise ServingError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 "Run() timeout exceeded while waiting in batching queue",
             )
         size = self._options.padded_size(batch.size)
+        self._metrics.padding_size.record(size - batch.size)
+        self._metrics.processed_batch_size.record(size)
         merged = [
             (name, self._merge(name, [task.inputs[name] for task in batch.tasks], size))
             for name in sorted(batch.tasks[0].inputs)
         ]
+        self._metrics.wrapped_run_count.increment()
         values = self._wrapped.run(merged, outputs, None if remaining == float("inf") else remaining)
         ends = np.cumsum([task.size for task in batch.tasks])
         for value in values:

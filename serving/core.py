@@ -149,11 +149,18 @@ class ServerCore:
             return self._labels[model_spec.name][label]
         return None
 
-    def stop(self) -> None:
-        """Ends polling and waiting, answers what is in progress, and unloads all models."""
+    def stop(self, timeout: float | None = None) -> bool:
+        """Ends polling and waiting, answers what is in progress, and unloads all models.
+
+        Args:
+            timeout: seconds to wait for requests in progress; None waits without limit.
+
+        Returns:
+            Whether everything is unloaded.
+        """
         self._stopping.set()
         self._source.stop()
-        self.manager.close()
+        return self.manager.close(timeout)
 
     def _new_labels(self, models: list[config_pb2.ModelConfig]) -> dict[str, dict[str, int]]:
         labels: dict[str, dict[str, int]] = {}

@@ -41,6 +41,37 @@ def add_listening_flags(parser: argparse.ArgumentParser) -> None:
         help="comma-separated key=value arguments of the gRPC server",
     )
     group.add_argument(
+        "--grpc_socket_path", default="", help="also listen for gRPC on this UNIX socket"
+    )
+    group.add_argument(
+        "--ssl_config_file",
+        default="",
+        help="SSLConfig in text form: gRPC over TLS, with client certificates if it says so",
+    )
+    group.add_argument(
+        "--enable_grpc_healthcheck_service", **_switch("serve the standard gRPC health check")
+    )
+    group.add_argument(
+        "--rest_api_port", type=int, default=0, help="REST port (default: 0, no REST)"
+    )
+    group.add_argument(
+        "--rest_api_num_threads",
+        type=int,
+        default=0,
+        help="REST requests that are handled at the same time (default: 4 per core)",
+    )
+    group.add_argument(
+        "--rest_api_timeout_in_ms",
+        type=int,
+        default=30_000,
+        help="milliseconds that the run of a REST request may take (default: 30000)",
+    )
+    group.add_argument(
+        "--monitoring_config_file",
+        default="",
+        help="MonitoringConfig in text form: a Prometheus page on the REST port",
+    )
+    group.add_argument(
         "--shutdown_grace_seconds",
         type=float,
         default=30.0,

@@ -20,7 +20,7 @@ from serving.core import ServerCore
 from serving.errors import ServingError
 from serving.metadata import model_metadata
 from serving.model_status import model_status, status_proto
-from serving.predict import predict
+from serving.predictor import Predictor
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,23 +33,25 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     Args:
         core: finds the servables.
+        predictor: answers Predict.
         as_content: write replies as `tensor_content` instead of field lists.
     """
 
-    def __init__(self, core: ServerCore, *, as_content: bool = False):
+    def __init__(self, core: ServerCore, predictor: Predictor, *, as_content: bool = False):
         self._core = core
+        self._predictor = predictor
         self._as_content = as_content
 
     def Predict(
         self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
     ) -> predict_pb2.PredictResponse:
         try:
-            if not request.HasField("model_spec"):
-                raise errors.invalid_argument("Missing ModelSpec")
-            with self._core.servable(request.model_spec) as servable:
-                return predict(
-                    request, servable, timeout=_timeout(context), as_content=self._as_content
-                )
+            return self._predictor.predict(
+                request,
+                entrypoint="GRPC",
+                timeout=_timeout(context),
+                as_content=self._as_content,
+            )
         except ServingError as error:
             context.abort(error.code, error.wire_message)
 

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import google.protobuf.message
 import tensorflow as tf
 from tensorflow.python.saved_model import loader_impl
 
 from serving import errors
+from serving.metrics import ServerMetrics
 from serving.servable import Servable, Session
 from serving.session import GraphSession
-from serving.warmup import warm_up
+from serving.warmup import has_warmup, warm_up
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,9 @@ class SavedModelLoader:
         inter_op_threads: operations that run at the same time; 0 lets TensorFlow choose.
         gpu_memory_fraction: share of each GPU's memory to take; 0 lets TensorFlow choose.
         enable_warmup: run the warm-up requests that an export carries.
-        wrap_session: puts something before each session, such as a queue of batches.
+        wrap_session: given a model's name and its session, puts something before it, such as a
+            queue of batches.
+        metrics: records how long warming up takes.
     """
 
     tags: tuple[str, ...] = ("serve",)
@@ -34,7 +38,8 @@ class SavedModelLoader:
     inter_op_threads: int = 0
     gpu_memory_fraction: float = 0.0
     enable_warmup: bool = True
-    wrap_session: Callable[[Session], Session] = lambda session: session
+    wrap_session: Callable[[str, Session], Session] = lambda name, session: session
+    metrics: ServerMetrics = field(default_factory=ServerMetrics)
 
     def __call__(self, name: str, version: int, path: str) -> Servable:
         """Loads one version and runs its warm-up requests.
@@ -52,14 +57,28 @@ class SavedModelLoader:
                 name,
                 version,
                 dict(meta_graph.signature_def),
-                self.wrap_session(GraphSession(session)),
+                self.wrap_session(name, GraphSession(session)),
             )
             if self.enable_warmup:
-                warm_up(servable, path)
+                self._warm_up(servable, path)
         except Exception as error:
             session.close()
             raise _load_error(error, path) from error
         return servable
+
+    def _warm_up(self, servable: Servable, path: str) -> None:
+        if not has_warmup(path):
+            return
+        start = time.monotonic()
+        status = "OK"
+        try:
+            warm_up(servable, path)
+        except errors.ServingError as error:
+            status = error.code.name
+            raise
+        finally:
+            microseconds = (time.monotonic() - start) * 1e6
+            self.metrics.model_warmup_latency.record(microseconds, path, status)
 
     def _session_config(self) -> tf.compat.v1.ConfigProto:
         config = tf.compat.v1.ConfigProto(

@@ -105,12 +105,19 @@ class Manager:
         with self._changed:
             return sorted(self._serving.get(name, ()))
 
-    def close(self) -> None:
-        """Unloads everything; waits for requests in progress."""
+    def close(self, timeout: float | None = None) -> bool:
+        """Unloads everything; waits for requests in progress.
+
+        Args:
+            timeout: seconds to wait; None waits without limit.
+
+        Returns:
+            Whether everything is unloaded.
+        """
         with self._changed:
             for name in list(self._managed):
                 self.set_aspired_versions(name, {})
-            self._changed.wait_for(lambda: not any(self._managed.values()))
+            return self._changed.wait_for(lambda: not any(self._managed.values()), timeout)
 
     def _reconcile(self, name: str) -> None:
         """Starts every load and unload that the model's aspired versions now call for."""

@@ -15,12 +15,12 @@ import argparse
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
-from concurrent import futures
+import time
 
 import grpc
-from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 from tensorflow_serving.config import model_server_config_pb2 as config_pb2
 
 from serving import errors, flags
@@ -29,9 +29,16 @@ from serving.batching_options import BatchingOptions, read_batching_options
 from serving.batching_session import BatchingSession
 from serving.core import ServerCore, read_model_config, single_model_config
 from serving.errors import ServingError
+from serving.grpc_server import GrpcServer
 from serving.grpc_services import ModelService, PredictionService
+from serving.http_endpoints import http_handler, read_metrics_path
+from serving.http_server import Handler, HttpServer
 from serving.loader import SavedModelLoader
 from serving.manager import Manager
+from serving.metered_session import MeteredSession
+from serving.metrics import ServerMetrics
+from serving.predictor import Predictor
+from serving.rest_api import RestApi
 from serving.servable import Session
 from serving.source import FileSystemSource
 from serving.states import StateMonitor
@@ -50,18 +57,91 @@ class Server:
 
     Raises:
         ServingError: the flags contradict each other, or a file they name cannot be read.
+
+    Attributes:
+        core: the models.
+        metrics: what the server counts.
+        address: `host:port` of gRPC, once started.
+        rest_address: `host:port` of REST, once started; empty without REST.
     """
 
     def __init__(self, args: argparse.Namespace, config: config_pb2.ModelServerConfig):
         self._args = args
         self._config = config
+        self.metrics = ServerMetrics()
+        self._metrics_path = (
+            read_metrics_path(args.monitoring_config_file) if args.monitoring_config_file else ""
+        )
         self._batching = _batching_options(args)
         self._batch_scheduler = (
             BatchScheduler(self._batching.num_batch_threads) if self._batching else None
         )
+        self.core = self._make_core()
+        self._grpc_server: GrpcServer | None = None
+        self._http_server: HttpServer | None = None
+        self._stop_lock = threading.Lock()
+        self._stopping = False
+        self.address = ""
+        self.rest_address = ""
+
+    def start(self) -> None:
+        """Loads the models, then listens; returns once requests are answered.
+
+        Waits as long as a model has no version at all, as TensorFlow Serving does.
+
+        Raises:
+            ServingError: the configuration is wrong, a model did not load, or a port is taken.
+        """
+        self.core.reload_config(self._config)
+        with self._stop_lock:
+            if not self._stopping:
+                self._listen()
+
+    def stop(self, grace: float = 0.0) -> bool:
+        """Refuses new calls, lets those in progress finish, and unloads the models.
+
+        Args:
+            grace: seconds that calls in progress may take before they are cancelled.
+
+        Returns:
+            Whether all runs ended; False if one still holds its model a second after the grace.
+        """
+        with self._stop_lock:
+            self._stopping = True
+        deadline = time.monotonic() + grace
+        if self._grpc_server:
+            self._grpc_server.stop(grace)
+        if self._http_server:
+            self._http_server.stop(max(deadline - time.monotonic(), 0.0))
+        finished = self.core.stop(max(deadline - time.monotonic(), 0.0) + 1.0)
+        if self._batch_scheduler and finished:
+            self._batch_scheduler.stop()
+        return finished
+
+    def ready_line(self) -> str:
+        """What is served where, in one line."""
+        rest = f", REST at {self.rest_address}" if self.rest_address else ""
+        models = "; ".join(
+            f"{name} versions {', '.join(map(str, self.core.manager.available_versions(name)))}"
+            for name in self.core.model_names
+        )
+        return f"ready: gRPC at {self.address}{rest}; {models}"
+
+    def _make_core(self) -> ServerCore:
+        args = self._args
+        parallelism = args.tensorflow_session_parallelism
+        loader = SavedModelLoader(
+            tags=tuple(args.saved_model_tags.split(",")),
+            intra_op_threads=parallelism or args.tensorflow_intra_op_parallelism,
+            inter_op_threads=parallelism or args.tensorflow_inter_op_parallelism,
+            gpu_memory_fraction=args.per_process_gpu_memory_fraction,
+            enable_warmup=args.enable_model_warmup,
+            wrap_session=self._wrap_session,
+            metrics=self.metrics,
+        )
         monitor = StateMonitor()
         manager = Manager(
-            self._loader(),
+            loader,
             monitor,
             max_load_retries=args.max_num_load_retries,
             load_retry_seconds=args.load_retry_interval_micros / 1e6,
@@ -72,109 +152,60 @@ class Server:
             poll_wait_seconds=args.file_system_poll_wait_seconds,
             fail_if_no_versions=args.fail_if_no_model_versions_found,
         )
-        self.core = ServerCore(
+        return ServerCore(
             manager,
             monitor,
             source,
             allow_labels_for_unavailable=args.allow_version_labels_for_unavailable_models,
         )
-        self._grpc_server: grpc.Server | None = None
-        self._stop_lock = threading.Lock()
-        self._stopping = False
-        self.address = ""
 
-    def start(self) -> None:
-        """Loads the models, then listens; returns once requests are answered.
-
-        Waits as long as a model has no version at all, as TensorFlow Serving does.
-
-        Raises:
-            ServingError: the configuration is wrong, a model did not load, or the port is taken.
-        """
-        self.core.reload_config(self._config)
-        with self._stop_lock:
-            if not self._stopping:
-                self._listen()
-
-    def stop(self, grace: float = 0.0) -> None:
-        """Refuses new calls, lets those in progress finish, and unloads the models.
-
-        Args:
-            grace: seconds that calls in progress may take before they are cancelled.
-        """
-        with self._stop_lock:
-            self._stopping = True
-        if self._grpc_server:
-            self._grpc_server.stop(grace).wait()
-        self.core.stop()
-        if self._batch_scheduler:
-            self._batch_scheduler.stop()
-
-    def ready_line(self) -> str:
-        """What is served where, in one line."""
-        models = "; ".join(
-            f"{name} versions {', '.join(map(str, self.core.manager.available_versions(name)))}"
-            for name in self.core.model_names
-        )
-        return f"ready: gRPC at {self.address}; {models}"
-
-    def _loader(self) -> SavedModelLoader:
-        args = self._args
-        parallelism = args.tensorflow_session_parallelism
-        return SavedModelLoader(
-            tags=tuple(args.saved_model_tags.split(",")),
-            intra_op_threads=parallelism or args.tensorflow_intra_op_parallelism,
-            inter_op_threads=parallelism or args.tensorflow_inter_op_parallelism,
-            gpu_memory_fraction=args.per_process_gpu_memory_fraction,
-            enable_warmup=args.enable_model_warmup,
-            wrap_session=self._wrap_session,
-        )
-
-    def _wrap_session(self, session: Session) -> Session:
-        if self._batching is None:
-            return session
-        return BatchingSession(session, self._batch_scheduler, self._batching)
-
-    def _grpc_threads(self) -> int:
-        threads = self._args.grpc_max_threads or 4 * (os.cpu_count() or 1)
-        if self._batching and not self._args.grpc_max_threads:
-            # A thread waits for its batch: two batches' worth keep the next one filling up.
-            batch = min(2 * self._batching.execution_limit, _MOST_THREADS_FOR_BATCHING)
-            threads = max(threads, batch)
-        return threads
+    def _wrap_session(self, name: str, session: Session) -> Session:
+        if self._batching:
+            session = BatchingSession(session, self._batch_scheduler, self._batching, self.metrics)
+        return MeteredSession(session, name, self.metrics)
 
     def _listen(self) -> None:
         args = self._args
-        server = grpc.server(
-            futures.ThreadPoolExecutor(self._grpc_threads(), thread_name_prefix="grpc"),
-            options=list(
-                {
-                    "grpc.max_receive_message_length": -1,
-                    "grpc.max_send_message_length": -1,
-                    # Two servers on one port would take turns in answering.
-                    "grpc.so_reuseport": 0,
-                    **_channel_arguments(args.grpc_channel_arguments),
-                }.items()
-            ),
+        threads_by_cores = 4 * (os.cpu_count() or 1)
+        predictor = Predictor(self.core, self.metrics)
+        as_content = args.enable_serialization_as_tensor_content
+        self._grpc_server = GrpcServer(
+            args,
+            PredictionService(self.core, predictor, as_content=as_content),
+            ModelService(self.core),
+            num_threads=args.grpc_max_threads or self._threads_for_batches(threads_by_cores),
         )
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            PredictionService(
-                self.core, as_content=args.enable_serialization_as_tensor_content
-            ),
-            server,
-        )
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(self.core), server)
-        try:
-            port = server.add_insecure_port(f"{args.host}:{args.port}")
-        except RuntimeError as error:
-            raise ServingError(
-                grpc.StatusCode.UNAVAILABLE,
-                f"Cannot listen on {args.host}:{args.port}. Is another server using the port? "
-                "Choose another with --port, or --port 0 for any free one.",
-            ) from error
-        self.address = f"{args.host}:{port}"
-        server.start()
-        self._grpc_server = server
+        if args.rest_api_port:
+            rest_api = RestApi(
+                self.core, predictor, timeout=args.rest_api_timeout_in_ms / 1000
+            )
+            self._http_server = _http_server(
+                args.host,
+                args.rest_api_port,
+                http_handler(rest_api, self.metrics, self._metrics_path),
+                args.rest_api_num_threads or threads_by_cores,
+            )
+            self._http_server.start()
+            self.rest_address = f"{args.host}:{self._http_server.port}"
+        self._grpc_server.start()
+        self.address = self._grpc_server.address
+
+    def _threads_for_batches(self, least: int) -> int:
+        """A thread waits for its batch: two batches' worth keep the next one filling up."""
+        if not self._batching:
+            return least
+        return max(least, min(2 * self._batching.execution_limit, _MOST_THREADS_FOR_BATCHING))
+
+
+def _http_server(host: str, port: int, handler: Handler, num_threads: int) -> HttpServer:
+    try:
+        return HttpServer(host, port, handler, num_threads=num_threads)
+    except OSError as error:
+        raise ServingError(
+            grpc.StatusCode.UNAVAILABLE,
+            f"Cannot listen on {host}:{port} for REST: {error}. Choose another port with "
+            "--rest_api_port.",
+        ) from error
 
 
 def parse_flags(argv: list[str]) -> argparse.Namespace:
@@ -211,9 +242,13 @@ def serve_until_signal(server: Server, grace: float) -> int:
     Returns:
         Exit code: 0 after a signal, 1 if the server could not start.
     """
-    stop_requested = threading.Event()
+    # A byte down a socket cannot be missed; a signal that arrives just before the main thread
+    # blocks on a lock can be, and a lock must not be taken in a handler.
+    woken, wake = socket.socketpair()
+    wake.setblocking(False)
+    signal.set_wakeup_fd(wake.fileno())
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop_requested.set())
+        signal.signal(number, lambda *_: None)
     failures: list[ServingError] = []
 
     def start() -> None:
@@ -221,7 +256,7 @@ def serve_until_signal(server: Server, grace: float) -> int:
             server.start()
         except ServingError as error:
             failures.append(error)
-            stop_requested.set()
+            wake.send(b"\0")
         else:
             if server.address:
                 print(server.ready_line(), flush=True)
@@ -229,10 +264,13 @@ def serve_until_signal(server: Server, grace: float) -> int:
     # Loading may wait for a first version without limit; signals must end that, too.
     starting = threading.Thread(target=start, name="server-start")
     starting.start()
-    stop_requested.wait()
+    woken.recv(1)
     if not failures:
         _LOG.info("Stopping: finishing the calls in progress")
-    server.stop(grace)
+    if not server.stop(grace):
+        _LOG.error("Some calls did not finish within %g s and are cut off", grace)
+        sys.stderr.flush()
+        os._exit(1)  # their threads would keep the process alive
     starting.join()
     if failures:
         print(f"Failed to start server. Error: {failures[0]}", file=sys.stderr)
@@ -269,18 +307,6 @@ def _batching_options(args: argparse.Namespace) -> BatchingOptions | None:
             "server_options.enable_batching to true."
         )
     return None
-
-
-def _channel_arguments(text: str) -> dict[str, int | str]:
-    arguments: dict[str, int | str] = {}
-    for item in filter(None, text.split(",")):
-        key, separator, value = item.partition("=")
-        if not separator:
-            raise errors.invalid_argument(
-                f"--grpc_channel_arguments: expected key=value, got {item!r}"
-            )
-        arguments[key] = int(value) if value.lstrip("-").isdigit() else value
-    return arguments
 
 
 if __name__ == "__main__":

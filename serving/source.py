@@ -140,15 +140,19 @@ class FileSystemSource:
                 self._set_aspired_versions(name, {})
         if self._poll_wait_seconds >= 0:
             self._poll()
-        if self._poll_wait_seconds > 0 and self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="file-system-source")
-            self._thread.start()
+        with self._lock:
+            wanted = self._poll_wait_seconds > 0 and not self._stopped.is_set()
+            if wanted and self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="file-system-source")
+                self._thread.start()
 
     def stop(self) -> None:
         """Ends the polling; returns once no further call will be made."""
-        self._stopped.set()
-        if self._thread:
-            self._thread.join()
+        with self._lock:
+            self._stopped.set()
+            thread = self._thread
+        if thread:
+            thread.join()
 
     def _run(self) -> None:
         while not self._stopped.wait(self._poll_wait_seconds):

@@ -22,19 +22,22 @@ WARMUP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 MAX_RECORDS = 1000
 
 
+def has_warmup(export_path: str) -> bool:
+    """Whether an export carries warm-up requests."""
+    return tf.io.gfile.exists(os.path.join(export_path, WARMUP_FILE))
+
+
 def warm_up(servable: Servable, export_path: str) -> int:
     """Runs the PredictionLog records in the export's `assets.extra/tf_serving_warmup_requests`.
 
     Returns:
-        The number of requests run; 0 if the export has no such file.
+        The number of requests run.
 
     Raises:
         ServingError: the file is not a TFRecord file of PredictionLogs, has over 1000 records,
             or a request fails; the version is then not fit to serve.
     """
     path = os.path.join(export_path, WARMUP_FILE)
-    if not tf.io.gfile.exists(path):
-        return 0
     count = 0
     try:
         for record in tf.data.TFRecordDataset(path).as_numpy_iterator():

@@ -14,6 +14,7 @@ from serving.batch_scheduler import BatchScheduler
 from serving.batching_options import BatchingOptions, read_batching_options
 from serving.batching_session import BatchingSession
 from serving.errors import ServingError
+from serving.metrics import ServerMetrics
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
@@ -51,7 +52,10 @@ class Harness:
     def __init__(self, **options):
         self.wrapped = RecordingSession()
         self.scheduler = BatchScheduler(1)
-        self.session = BatchingSession(self.wrapped, self.scheduler, BatchingOptions(**options))
+        self.metrics = ServerMetrics()
+        self.session = BatchingSession(
+            self.wrapped, self.scheduler, BatchingOptions(**options), self.metrics
+        )
         self.pool = futures.ThreadPoolExecutor(32)
 
     def submit(self, *, outputs=("double",), timeout=None, **inputs):

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from ds2_tf.errors import UserError
-from serving.commands import serve_add_arguments, serve_run
+from serving.commands import _base_path, serve_add_arguments, serve_run
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -29,26 +29,41 @@ def parse(*argv: str) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-@pytest.mark.parametrize("as_export", [False, True], ids=["base path", "export"])
-def test_serves_a_base_path_or_one_export(base_path, as_export, helpers):
-    path = base_path(1, 2)
-    model, version = (os.path.join(path, "1"), 1) if as_export else (path, 2)
+def test_serves_one_export(base_path, helpers):
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, model, "--port=0", "--host=127.0.0.1"],
+        [sys.executable, "-c", PROGRAM, os.path.join(base_path(1, 2), "1")]
+        + ["--port=0", "--host=127.0.0.1"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
         line = process.stdout.readline().strip()
-        assert line.endswith(f"; ds2 versions {version}")
+        assert line.endswith("; ds2 versions 1")
         address = line.removeprefix("ready: gRPC at ").partition(";")[0]
-        assert helpers.Connection(address).version("ds2") == version
+        assert helpers.Connection(address).version("ds2") == 1
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     finally:
         process.kill()
         process.communicate()
+
+
+def test_base_path_is_served_as_it_is(base_path):
+    path = base_path(1, 2)
+    with _base_path(path) as served:
+        assert served == path
+
+
+@pytest.mark.parametrize("name, version", [("7", "7"), ("export", "1")])
+def test_export_is_its_number_or_version_1(tmp_path, name, version):
+    export = tmp_path / name
+    export.mkdir()
+    (export / "saved_model.pb").touch()
+    with _base_path(str(export)) as served:
+        assert os.listdir(served) == [version]
+        assert os.path.samefile(os.path.join(served, version), export)
+    assert not os.path.exists(served)
 
 
 def test_no_directory_is_said(tmp_path):

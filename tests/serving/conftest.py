@@ -5,13 +5,15 @@ The contract tests ask whichever server `DS2_TF_SERVING_ADDRESS` names, so that 
 against the real one:
 
     python tests/serving/conftest.py /models/tiny
-    tensorflow_model_server --port=8500 --model_name=tiny --model_base_path=/models/tiny
-    DS2_TF_SERVING_ADDRESS=localhost:8500 python -m pytest tests/serving
+    tensorflow_model_server --port=8500 --rest_api_port=8501 --model_name=tiny --model_base_path=/models/tiny
+    DS2_TF_SERVING_ADDRESS=localhost:8500 DS2_TF_SERVING_REST_ADDRESS=localhost:8501 \\
+        python -m pytest tests/serving
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -232,6 +234,13 @@ def make_server(models, **flags) -> Server:
     argv = [f"--{name}={value}" for name, value in flags.items()]
     config = single_model_config("tiny", models) if isinstance(models, str) else models
     return Server(parse_flags(argv), config)
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import grpc
 import pytest
@@ -49,7 +50,7 @@ def test_sigterm_finishes_the_calls_in_progress(base_path, start_process, helper
     request = helpers.scores_request()
     request.model_spec.signature_name = "spin"
     request.ClearField("inputs")
-    request.inputs["rounds"].CopyFrom(tf.make_tensor_proto(300_000))  # a second or more
+    request.inputs["rounds"].CopyFrom(tf.make_tensor_proto(60_000))  # a second or more
     call = connection.prediction.Predict.future(request, timeout=60)
     # Calls of one connection start in order, so once this one is answered the other has begun.
     connection.version()
@@ -61,26 +62,38 @@ def test_sigterm_finishes_the_calls_in_progress(base_path, start_process, helper
     assert code == grpc.StatusCode.UNAVAILABLE
 
 
-def test_signal_ends_the_wait_for_a_first_version(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "serving.server", "--port=0", f"--model_base_path={tmp_path}"],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
+def test_call_that_does_not_end_is_cut_off(base_path, start_process, helpers):
+    process, address = start_process(
+        "--model_name=tiny", f"--model_base_path={base_path(3)}", "--shutdown_grace_seconds=0.1"
     )
-    for line in process.stderr:
-        if "No versions of servable default found" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
-    assert process.returncode == 0
+    connection = helpers.Connection(address)
+    request = helpers.scores_request()
+    request.model_spec.signature_name = "spin"
+    request.ClearField("inputs")
+    request.inputs["rounds"].CopyFrom(tf.make_tensor_proto(2_000_000_000))
+    call = connection.prediction.Predict.future(request)
+    connection.version()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 1
+    assert call.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
+
+
+def test_stop_ends_the_wait_for_a_first_version(tmp_path, helpers):
+    server = helpers.make_server(str(tmp_path))
+    starting = threading.Thread(target=server.start)
+    starting.start()
+    starting.join(0.2)
+    assert starting.is_alive()
+    assert server.stop()
+    starting.join(20)
+    assert not starting.is_alive() and not server.address
 
 
 def test_port_in_use_is_said(base_path, start_server):
     path = base_path(1)
     server, _ = start_server(path)
     port = server.address.rpartition(":")[2]
-    with pytest.raises(ServingError, match=f"Cannot listen on 127.0.0.1:{port}. Is another server"):
+    with pytest.raises(ServingError, match=f"Cannot listen on 127.0.0.1:{port}. Is another"):
         start_server(path, port=port)
 
 
