@@ -60,10 +60,11 @@ class SequenceConvolution(keras.layers.Layer):
         x = zero_padding(inputs, mask)
         frequency, time = self.kernel_size
         before = time - self.strides[1] if self.causal else (time - 1) // 2
-        low = (frequency - 1) // 2
-        x = ops.pad(
-            x, ((0, 0), (before, time - 1 - before), (low, frequency - 1 - low), (0, 0))
-        )
+        # The number of bins never varies: they are padded evenly, as Keras does it.
+        bins, step = inputs.shape[2], self.strides[0]
+        around = max((bins - 1) // step * step + frequency - bins, 0)
+        low = around // 2
+        x = ops.pad(x, ((0, 0), (before, time - 1 - before), (low, around - low), (0, 0)))
         x = ops.conv(x, self.kernel, strides=self.strides[::-1], padding="valid")
         return zero_padding(x, self.compute_mask(inputs, mask))
 
