@@ -31,17 +31,19 @@ class FeatureNormalization(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape):
-        bins = (input_shape[0][-1],)
-        self.mean = self.add_weight(
-            name="mean", shape=bins, initializer="zeros", trainable=False, dtype="float32"
-        )
-        self.standard_deviation = self.add_weight(
-            name="standard_deviation",
-            shape=bins,
-            initializer="ones",
-            trainable=False,
-            dtype="float32",
-        )
+        def weight(name, initializer):
+            # Keras would cast weights to the compute dtype even where it does not cast inputs.
+            return self.add_weight(
+                name=name,
+                shape=(input_shape[0][-1],),
+                initializer=initializer,
+                trainable=False,
+                dtype="float32",
+                autocast=False,
+            )
+
+        self.mean = weight("mean", "zeros")
+        self.standard_deviation = weight("standard_deviation", "ones")
 
     def set_statistics(self, mean: np.ndarray, standard_deviation: np.ndarray) -> None:
         """Sets the statistics of the training split.
@@ -51,9 +53,7 @@ class FeatureNormalization(keras.layers.Layer):
             standard_deviation: float [bins]; a bin that never changes is left unscaled.
         """
         self.mean.assign(mean)
-        self.standard_deviation.assign(
-            np.where(standard_deviation > 1e-5, standard_deviation, 1.0)
-        )
+        self.standard_deviation.assign(np.where(standard_deviation > 1e-5, standard_deviation, 1.0))
 
     def call(self, inputs):
         features, lengths = inputs
