@@ -28,11 +28,13 @@ class PaddingToBlank(keras.layers.Layer):
     """
 
     def __init__(self, **kwargs):
-        # The softmax and the loss above are computed in float32 whatever the policy.
-        super().__init__(dtype="float32", **kwargs)
+        # The softmax and the loss above are computed in float32 whatever the policy. The cast is
+        # made in `call`, since a tensor that Keras casts for a layer arrives there without its mask.
+        super().__init__(dtype="float32", autocast=False, **kwargs)
         self.supports_masking = True
 
     def call(self, inputs, mask=None):
+        inputs = ops.cast(inputs, "float32")
         if mask is None:
             return inputs
         labels = ops.arange(inputs.shape[-1])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """PaddingToBlank: a padding frame is certainly blank and takes part in nothing."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -34,3 +35,13 @@ def test_the_mask_ends_here_and_no_gradient_flows_from_the_padding():
     gradient = tape.gradient(loss, logits).numpy()
     np.testing.assert_array_equal(gradient[MASK], 1.0)
     np.testing.assert_array_equal(gradient[~MASK], 0.0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_the_mask_arrives_from_a_layer_of_any_precision(dtype):
+    below = keras.layers.Dense(4, dtype=f"mixed_{dtype}" if dtype != "float32" else dtype)
+    inputs = tf.ones((2, 3, 5))
+    inputs = keras.layers.Activation("linear", dtype=below.dtype_policy)(inputs)
+    inputs._keras_mask = tf.constant(MASK)
+    output = PaddingToBlank()(below(inputs)).numpy()
+    assert (output[~MASK][:, 1:] < -1000).all() and (output[MASK] > -1000).all()
