@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The directory in which a trained model is kept.
 
-    config.yaml   format version, features, alphabet and network
-    model.keras   the network and its weights
-    README.md     the model card
+config.yaml   format version, features, alphabet and network
+model.keras   the network and its weights
+README.md     the model card
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+import zipfile
 
 from ds2_tf.audio.spectrogram import FEATURE_VERSION, SpectrogramConfig
 from ds2_tf.config import ModelConfig, from_dict, to_dict
@@ -81,6 +82,8 @@ def load_description(directory: str | os.PathLike) -> ModelDescription:
             f"{directory} is not a model directory: {CONFIG_NAME} cannot be read "
             f"({error.strerror})."
         ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is damaged, it is not YAML: {error}") from error
     version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
         raise UserError(
@@ -102,7 +105,7 @@ def load_model(directory: str | os.PathLike):
         A pair: the network, and its `ModelDescription`.
 
     Raises:
-        UserError: the directory holds no model, or one of another version.
+        UserError: the directory holds no model, a damaged one, or one of another version.
     """
     import keras
 
@@ -112,7 +115,10 @@ def load_model(directory: str | os.PathLike):
     path = pathlib.Path(directory) / MODEL_NAME
     if not path.exists():
         raise UserError(f"{directory} is not a whole model directory: {MODEL_NAME} is missing.")
-    return keras.saving.load_model(path, compile=False), description
+    try:
+        return keras.saving.load_model(path, compile=False), description
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is damaged, or of another release of Keras: {error}") from error
 
 
 def alphabet_of(description: ModelDescription) -> Alphabet:
