@@ -25,13 +25,12 @@ class SplitsConfig:
         shares: for "speaker", the share of speakers of each split. Defaults to 0.9 train, 0.1 dev.
         train: the split to train on. Defaults to "train".
         dev: the split that training watches. Defaults to "dev".
-        evaluation: the split that decides whether the model is pushed. Defaults to "dev".
+        evaluation: the split that decides whether the model is pushed; one of its own gives a
+            number that training had no part in. Defaults to "dev".
     """
 
     by: str = "column"
-    shares: dict[str, float] = dataclasses.field(
-        default_factory=lambda: {"train": 0.9, "dev": 0.1}
-    )
+    shares: dict[str, float] = dataclasses.field(default_factory=lambda: {"train": 0.9, "dev": 0.1})
     train: str = "train"
     dev: str = "dev"
     evaluation: str = "dev"
@@ -114,9 +113,7 @@ class PipelineConfig:
         for use in ("train", "dev", "evaluation"):
             name = getattr(splits, use)
             if known is not None and name not in known:
-                raise UserError(
-                    f"splits.{use} is {name!r}, and the splits are {', '.join(known)}."
-                )
+                raise UserError(f"splits.{use} is {name!r}, and the splits are {', '.join(known)}.")
 
     @property
     def sources(self) -> list[ManifestSource]:

@@ -95,7 +95,12 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         example_splits=[splits.evaluation],
     )
     components: list[base_node.BaseNode] = [
-        example_gen, *validation, statistics, trainer, baseline, evaluator
+        example_gen,
+        *validation,
+        statistics,
+        trainer,
+        baseline,
+        evaluator,
     ]
     infra_blessing = None
     if config.steps.check_saved_model:
@@ -127,9 +132,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         pipeline_root=config.root,
         components=components,
         enable_cache=True,
-        metadata_connection_config=metadata.sqlite_metadata_connection_config(
-            config.metadata_path
-        ),
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(config.metadata_path),
         beam_pipeline_args=[*_BEAM_DEFAULTS, *config.beam_args],
     )
 

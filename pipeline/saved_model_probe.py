@@ -84,7 +84,7 @@ def probe(saved_model: str, recordings: Mapping[str, str]) -> ProbeResult:
         for i, (name, file) in enumerate(zip(recordings, files)):
             alone = call("transcribe", wav=[file])
             samples, sample_rate = _decode_wav(file)
-            scored = call("serving_default", samples=samples[np.newaxis], num_samples=[len(samples)])
+            scored = call("serving_default", samples=[samples], num_samples=[len(samples)])
             transcripts[name] = alone["text"][0].decode("utf-8")
             frames, score = int(alone["num_frames"][0]), float(alone["score"][0])
             from_samples = float(scored["log_probs"][0, :frames].max(axis=-1).sum())

@@ -14,6 +14,7 @@ import sys
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 pipeline ingest`."""
+    from ds2_tf.commands.corpus_arguments import add_raw_arguments
     from ds2_tf.corpora.rejection import DEFAULT_LIMIT
 
     parser.add_argument(
@@ -51,20 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help=f"fail when more than this is rejected (default: {DEFAULT_LIMIT})",
     )
-    parser.add_argument(
-        "--raw-sample-rate",
-        type=int,
-        metavar="HZ",
-        help="sample rate of headerless recordings (.raw, .pcm)",
-    )
-    parser.add_argument(
-        "--raw-encoding",
-        default="PCM_16",
-        help="libsndfile's name for their samples (default: PCM_16)",
-    )
-    parser.add_argument(
-        "--raw-endian", choices=("LITTLE", "BIG"), default="LITTLE", help="(default: LITTLE)"
-    )
+    add_raw_arguments(parser)
     parser.add_argument(
         "beam_args",
         nargs=argparse.REMAINDER,
@@ -77,16 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ingests; prints what each split holds."""
-    from ds2_tf.audio.reading import RawFormat
+    from ds2_tf.commands.corpus_arguments import raw_format
     from ds2_tf.config import load_recipe
     from pipeline.ingestion.config import IngestionConfig
     from pipeline.ingestion.ingest import REPORT_NAME, ingest
     from pipeline.quiet import quiet_libraries
 
-    raw = None
-    if args.raw_sample_rate:
-        raw = RawFormat(args.raw_sample_rate, args.raw_encoding, args.raw_endian)
-    options = {"split_by": args.split_by, "shards": args.shards, "raw": raw}
+    options = {"split_by": args.split_by, "shards": args.shards, "raw": raw_format(args)}
     if args.split_share:
         options["split_shares"] = _split_shares(args.split_share)
     config = IngestionConfig.from_recipe(load_recipe(args.recipe), **options)

@@ -5,7 +5,7 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
-from ds2_tf.corpora.statistics import compute_statistics
+from ds2_tf.corpora.statistics import compute_record_statistics
 from pipeline.components.artifacts import CorpusStatisticsArtifact, record_files, statistics_path
 from pipeline.ingestion.config import IngestionConfig
 
@@ -26,5 +26,5 @@ def CorpusStatistics(
         split: the training split.
     """
     features = IngestionConfig.from_json(ingestion).features
-    computed = compute_statistics(record_files(examples, split), features)
+    computed = compute_record_statistics(record_files(examples, split), features)
     computed.save(statistics_path(statistics))

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 from google.protobuf import json_format, struct_pb2
 from tfx import types
-from tfx.components.example_gen import component
-from tfx.components.example_gen import write_split
+from tfx.components.example_gen import component, write_split
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor, executor_spec
 from tfx.proto import example_gen_pb2

@@ -13,7 +13,8 @@ from tfx.types import standard_artifacts
 from ds2_tf.config import Recipe, from_dict
 from ds2_tf.corpora.statistics import SpectrogramStatistics
 from ds2_tf.export.saved_model import check_saved_model, write_saved_model
-from ds2_tf.training.trainer import run_fingerprint, train
+from ds2_tf.training.data import RecordData, run_fingerprint
+from ds2_tf.training.trainer import train
 from pipeline.components.artifacts import (
     FEATURES_PROPERTY,
     CorpusStatisticsArtifact,
@@ -56,15 +57,17 @@ def Trainer(
         source_hash: of the code, so that the cache sees when it changes.
     """
     parsed_recipe = from_dict(Recipe, json.loads(recipe), source="recipe")
-    train_records = record_files(examples, train_split)
-    dev_records = record_files(examples, dev_split)
-    fingerprint = run_fingerprint(parsed_recipe, train_records, dev_records)
+    data = RecordData(
+        parsed_recipe,
+        record_files(examples, train_split),
+        record_files(examples, dev_split),
+        SpectrogramStatistics.load(statistics_path(statistics)),
+    )
+    fingerprint = run_fingerprint(parsed_recipe, data)
     state_directory = os.path.join(work_directory, f"{fingerprint}-{source_hash}")
     train(
         parsed_recipe,
-        train_records=train_records,
-        dev_records=dev_records,
-        statistics=SpectrogramStatistics.load(statistics_path(statistics)),
+        data,
         output_directory=model_run.uri,
         state_directory=state_directory,
     )

@@ -49,9 +49,7 @@ def make_eval_config(config: EvaluationConfig) -> tfma.EvalConfig:
                         # A plain threshold would hold for every slice: a single difficult speaker
                         # would keep any model from being pushed.
                         per_slice_thresholds=[
-                            tfma.PerSliceMetricThreshold(
-                                slicing_specs=[whole], threshold=threshold
-                            )
+                            tfma.PerSliceMetricThreshold(slicing_specs=[whole], threshold=threshold)
                         ],
                     ),
                     tfma.MetricConfig(

@@ -10,6 +10,7 @@ from ds2_tf.audio.reading import RawFormat
 from ds2_tf.audio.spectrogram import FEATURE_VERSION, SpectrogramConfig
 from ds2_tf.config import Recipe, from_dict, to_dict
 from ds2_tf.errors import UserError
+from ds2_tf.text.alphabet import Alphabet
 
 SPLIT_RULES = ("column", "manifest", "speaker")
 
@@ -31,7 +32,8 @@ class IngestionConfig:
         raw: the format of headerless recordings, where the corpus has them.
 
     Raises:
-        UserError: an unknown rule, shares that do not add up to 1, or no shards.
+        UserError: an impossible alphabet, an unknown rule, shares that do not add up to 1, or no
+            shards.
     """
 
     alphabet: str
@@ -45,6 +47,7 @@ class IngestionConfig:
     raw: RawFormat | None = None
 
     def __post_init__(self):
+        Alphabet(self.alphabet)
         if self.split_by not in SPLIT_RULES:
             raise UserError(f"split_by must be one of {SPLIT_RULES}, got {self.split_by!r}.")
         total = sum(self.split_shares.values())

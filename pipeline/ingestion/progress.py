@@ -27,7 +27,11 @@ class ProgressWriter:
         self._path = pathlib.Path(directory) / f"{uuid.uuid4().hex}.json"
         now = time.time()
         self._totals = {
-            "utterances": 0, "audio_seconds": 0.0, "reused": 0, "started": now, "updated": now
+            "utterances": 0,
+            "audio_seconds": 0.0,
+            "reused": 0,
+            "started": now,
+            "updated": now,
         }
 
     def add(self, audio_seconds: float) -> None:

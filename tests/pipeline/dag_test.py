@@ -55,7 +55,11 @@ def test_optional_steps_can_be_left_out(config):
         config, steps=StepsConfig(validate_data=False, check_saved_model=False, push=False)
     )
     assert set(_upstream(bare)) == {
-        "AudioExampleGen", "CorpusStatistics", "Trainer", "Baseline", "Evaluator"
+        "AudioExampleGen",
+        "CorpusStatistics",
+        "Trainer",
+        "Baseline",
+        "Evaluator",
     }
     unchecked = dataclasses.replace(config, steps=StepsConfig(check_saved_model=False))
     assert _upstream(unchecked)["ModelPusher"] == {"Trainer", "Evaluator"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gate against real statistics of good and of damaged records, and the schema of the project."""
+"""The gate and the schema against statistics of good and of damaged records."""
 
 from __future__ import annotations
 
@@ -72,17 +72,13 @@ def test_good_records_pass(validate, report):
     assert (pathlib.Path(report.uri) / "report.json").read_text() == "[]"
 
 
-@pytest.mark.parametrize(
-    "damaged, named",
-    [
-        (_without("transcript"), "train: transcript: "),
-        (_example(frames=0), "train: num_frames: "),
-        (_example(seconds=3600.0), "train: duration: "),
-    ],
-)
-def test_damaged_records_stop_the_run_and_are_named(validate, report, damaged, named):
-    with pytest.raises(AnomaliesFound, match=named):
-        AnomalyGate.test_call(anomalies=validate([_example()] * 5 + [damaged]), report=report)
+def test_damaged_records_stop_the_run_and_are_named(validate, report):
+    damaged = [_without("transcript"), _example(frames=0), _example(seconds=3600.0)]
+    with pytest.raises(AnomaliesFound) as raised:
+        AnomalyGate.test_call(anomalies=validate([_example()] * 5 + damaged), report=report)
+    found = [line.strip() for line in str(raised.value).splitlines()[1:-1]]
+    assert [line.split(": ")[1] for line in found] == ["duration", "num_frames", "transcript"]
+    assert all(line.startswith("train: ") for line in found)
 
 
 def test_an_empty_split_stops_the_run(validate, report):

@@ -31,10 +31,12 @@ def test_a_model_is_pushed_whole_under_a_number(make_model, tmp_path):
     assert not present_before
     assert abs(int(pathlib.Path(path).name) - time.time()) < 60
     assert [p.name for p in (tmp_path / "serving").iterdir()] == [pathlib.Path(path).name]
-    copied = {p.relative_to(path): p.read_bytes() for p in pathlib.Path(path).rglob("*.*")
-              if p.is_file()}
-    assert copied == {p.relative_to(model): p.read_bytes() for p in model.rglob("*.*")
-                      if p.is_file()}
+    copied = {
+        p.relative_to(path): p.read_bytes() for p in pathlib.Path(path).rglob("*.*") if p.is_file()
+    }
+    assert copied == {
+        p.relative_to(model): p.read_bytes() for p in model.rglob("*.*") if p.is_file()
+    }
 
 
 def test_the_same_model_is_not_pushed_twice(make_model, tmp_path):

@@ -74,9 +74,7 @@ def _evaluate(directory, config: EvaluationConfig, extracts: list[dict], has_bas
     eval_config = tfma.utils.update_eval_config_with_defaults(
         make_eval_config(config), has_baseline=has_baseline, rubber_stamp=True
     )
-    evaluators = [
-        tfma.evaluators.MetricsPlotsAndValidationsEvaluator(eval_config=eval_config)
-    ]
+    evaluators = [tfma.evaluators.MetricsPlotsAndValidationsEvaluator(eval_config=eval_config)]
     writers = tfma.writers.MetricsPlotsAndValidationsWriter(
         output_paths={
             "metrics": f"{directory}/metrics",
@@ -147,8 +145,7 @@ def test_a_difficult_speaker_alone_does_not_keep_a_model_from_being_blessed(tmp_
     assert outcome.failures == []
     rates = {
         metrics.slice_key.single_slice_keys[0].bytes_value: {
-            item.key.name: item.value.double_value.value
-            for item in metrics.metric_keys_and_values
+            item.key.name: item.value.double_value.value for item in metrics.metric_keys_and_values
         }["word_error_rate"]
         for metrics in tfma.load_metrics(str(tmp_path))
         if metrics.slice_key.single_slice_keys

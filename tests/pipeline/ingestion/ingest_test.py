@@ -212,9 +212,7 @@ def test_one_manifest_a_split(make_corpus, tmp_path):
         ManifestSource(str(make_corpus(4, name="a")), "train"),
         ManifestSource(str(make_corpus(6, name="b", seed=1)), "held-out"),
     ]
-    result = ingest(
-        sources, _config(split_by="manifest"), tmp_path / "out", max_bad_share=0.5
-    )
+    result = ingest(sources, _config(split_by="manifest"), tmp_path / "out", max_bad_share=0.5)
     # The second corpus repeats the ids of the first, and what is trained on must not be tested on.
     assert {name: split.utterances for name, split in result.splits.items()} == {
         "train": 4,
