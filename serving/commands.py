@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The `ds2` commands of this package; importing this module is cheap."""
+"""Serve an exported model over gRPC and REST with TensorFlow Serving's API.
+
+In production, tensorflow_model_server serves the same directory to the same clients; the flags
+here are named like its own. SIGTERM and SIGINT end the server once the calls in progress are done.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,8 @@ from collections.abc import Iterator
 from serving import flags
 
 
-def serve_add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `ds2 serve`."""
-    parser.description = (
-        "Serve an exported model over gRPC with TensorFlow Serving's API. In production, the same "
-        "directory is served by tensorflow_model_server."
-    )
     parser.add_argument(
         "model",
         metavar="MODEL_BASE_PATH_OR_EXPORT",
@@ -32,7 +32,7 @@ def serve_add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_batching_flags(parser)
 
 
-def serve_run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Runs `ds2 serve` until a signal ends it."""
     from ds2_tf.errors import UserError
 

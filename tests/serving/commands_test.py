@@ -10,22 +10,22 @@ import sys
 import pytest
 
 from ds2_tf.errors import UserError
-from serving.commands import _base_path, serve_add_arguments, serve_run
+from serving.commands import _base_path, add_arguments, run
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 PROGRAM = """
 import argparse, sys
-from serving.commands import serve_add_arguments, serve_run
+from serving.commands import add_arguments, run
 parser = argparse.ArgumentParser()
-serve_add_arguments(parser)
-sys.exit(serve_run(parser.parse_args()))
+add_arguments(parser)
+sys.exit(run(parser.parse_args()))
 """
 
 
 def parse(*argv: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    serve_add_arguments(parser)
+    add_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -68,7 +68,7 @@ def test_export_is_its_number_or_version_1(tmp_path, name, version):
 
 def test_no_directory_is_said(tmp_path):
     with pytest.raises(UserError, match="nowhere is not a directory"):
-        serve_run(parse(str(tmp_path / "nowhere")))
+        run(parse(str(tmp_path / "nowhere")))
 
 
 def test_importing_the_commands_is_light():
