@@ -79,16 +79,43 @@ class ModelConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class AugmentationConfig:
-    """Changes made to training spectrograms on the fly (SpecAugment; arXiv 1904.08779).
+class AudioAugmentationConfig:
+    """Changes made to training recordings on the fly; see `ds2_tf.audio.augmentation`.
+
+    Works on recordings, and so only where training reads them (`ds2 train --manifest`).
 
     Attributes:
-        frequency_masks: number of bands set to the mean of the corpus. Defaults to 0.
+        speed: range of the factor by which a recording is played faster. Defaults to [1, 1].
+        volume_db: range of the gain. Defaults to [0, 0].
+        shift_seconds: most by which a recording begins later or earlier. Defaults to 0.
+        noise_share: share of utterances to which noise is added; the paper's is 0.4 (Section 5.3).
+            Defaults to 0.
+        noise_snr_db: range of the signal-to-noise ratio. Defaults to [10, 30].
+        noise_directory: recordings of noise. Defaults to none: noise from white to brown is made.
+    """
+
+    speed: tuple[float, float] = (1.0, 1.0)
+    volume_db: tuple[float, float] = (0.0, 0.0)
+    shift_seconds: float = 0.0
+    noise_share: float = 0.0
+    noise_snr_db: tuple[float, float] = (10.0, 30.0)
+    noise_directory: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentationConfig:
+    """Changes made to training utterances on the fly, each off by default.
+
+    Attributes:
+        audio: changes of the recording.
+        frequency_masks: number of bands set to the mean of the corpus (SpecAugment, arXiv
+            1904.08779). Defaults to 0.
         frequency_mask_bins: largest width of a band, in bins. Defaults to 20.
         time_masks: number of stretches of time set to the mean. Defaults to 0.
         time_mask_share: largest length of a stretch, as a share of the utterance. Defaults to 0.05.
     """
 
+    audio: AudioAugmentationConfig = AudioAugmentationConfig()
     frequency_masks: int = 0
     frequency_mask_bins: int = 20
     time_masks: int = 0
@@ -197,7 +224,7 @@ def from_dict(cls: type, content: object, source: str):
     if not isinstance(content, dict):
         raise UserError(f"{source}: expected keys and values, got {content!r}.")
     # YAML 1.1 reads 5e-4 as text and 1 as an integer: both are meant as numbers here.
-    hooks = {float: float, tuple[int, int]: tuple}
+    hooks = {float: float, tuple[float, float]: lambda pair: tuple(map(float, pair))}
     try:
         return dacite.from_dict(
             cls, content, dacite.Config(strict=True, cast=[tuple], type_hooks=hooks)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train a recipe on records and write a model directory.
+"""Train a recipe and write a model directory.
 
-The records are made by `ds2 pipeline ingest`. A run that was stopped goes on at its last checkpoint
-when the same command is given again.
+Trains on the recordings of a manifest, which a recipe can change on the fly, or on the records that
+`ds2 pipeline ingest` has made of them. A run that was stopped goes on at its last checkpoint when
+the same command is given again.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import pathlib
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 train`."""
+    from ds2_tf.commands.corpus_arguments import add_raw_arguments
+
     parser.add_argument("recipe", metavar="RECIPE.yaml", help="network and training")
-    parser.add_argument(
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--manifest", metavar="FILE", help="recordings, with the splits train and dev"
+    )
+    source.add_argument(
         "--records",
-        required=True,
         metavar="DIR",
         help="output of `ds2 pipeline ingest`, with the splits train and dev",
     )
@@ -29,27 +34,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="checkpoints to go on from (default: the output with `-state` at its end)",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_raw_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs `ds2 train`."""
+    from ds2_tf.commands.corpus_arguments import raw_format
     from ds2_tf.config import load_recipe
     from ds2_tf.corpora.records import split_files
-    from ds2_tf.corpora.statistics import compute_statistics
 
     recipe = load_recipe(args.recipe)
-    train_records = split_files(args.records, "train")
-    dev_records = split_files(args.records, "dev")
+    if args.records:
+        train_files = split_files(args.records, "train")
+        dev_files = split_files(args.records, "dev")
 
+    from ds2_tf.training.data import AudioData, RecordData
     from ds2_tf.training.trainer import train
 
+    if args.records:
+        data = RecordData(recipe, train_files, dev_files)
+    else:
+        data = AudioData(recipe, args.manifest, raw=raw_format(args))
     result = train(
         recipe,
-        train_records=train_records,
-        dev_records=dev_records,
-        statistics=compute_statistics(train_records, recipe.features),
+        data,
         output_directory=args.output,
-        state_directory=args.state or pathlib.Path(args.output + "-state"),
+        state_directory=args.state or args.output.rstrip("/") + "-state",
     )
     if args.json:
         print(json.dumps(dataclasses.asdict(result)))

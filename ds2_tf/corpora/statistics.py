@@ -7,7 +7,7 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -53,13 +53,38 @@ class SpectrogramStatistics:
         )
 
 
-def compute_statistics(
-    record_files: Sequence[str], features: SpectrogramConfig = SpectrogramConfig()
-) -> SpectrogramStatistics:
-    """Reads record files once and computes their statistics in float64.
+def compute_statistics(spectrograms: Iterable[np.ndarray]) -> SpectrogramStatistics:
+    """Goes once through the features of a training split, in float64.
 
     Args:
-        record_files: files of records (`ds2_tf.corpora.records`), gzipped where so named.
+        spectrograms: float [frames, bins] each.
+
+    Raises:
+        UserError: there is no frame.
+    """
+    total: np.ndarray | float = 0.0
+    squares: np.ndarray | float = 0.0
+    num_frames = num_utterances = 0
+    for spectrogram in spectrograms:
+        spectrogram = spectrogram.astype(np.float64)
+        total = total + spectrogram.sum(axis=0)
+        squares = squares + np.square(spectrogram).sum(axis=0)
+        num_frames += len(spectrogram)
+        num_utterances += 1
+    if not num_frames:
+        raise UserError(f"There is no frame in {num_utterances} utterances to learn from.")
+    mean = total / num_frames
+    variance = np.maximum(squares / num_frames - np.square(mean), 0.0)
+    return SpectrogramStatistics(mean, np.sqrt(variance), num_frames, num_utterances)
+
+
+def compute_record_statistics(
+    record_files: Sequence[str], features: SpectrogramConfig = SpectrogramConfig()
+) -> SpectrogramStatistics:
+    """The statistics of record files (`ds2_tf.corpora.records`).
+
+    Args:
+        record_files: gzipped where so named.
         features: the feature definition.
 
     Raises:
@@ -67,17 +92,5 @@ def compute_statistics(
     """
     from ds2_tf.corpora.records import read_records
 
-    total = np.zeros(features.num_bins)
-    squares = np.zeros(features.num_bins)
-    num_frames = num_utterances = 0
-    for record in read_records(record_files, features.num_bins).as_numpy_iterator():
-        spectrogram = record["spectrogram"].astype(np.float64)
-        total += spectrogram.sum(axis=0)
-        squares += np.square(spectrogram).sum(axis=0)
-        num_frames += len(spectrogram)
-        num_utterances += 1
-    if not num_frames:
-        raise UserError(f"No frames to compute statistics of in {len(record_files)} record files.")
-    mean = total / num_frames
-    variance = np.maximum(squares / num_frames - np.square(mean), 0.0)
-    return SpectrogramStatistics(mean, np.sqrt(variance), num_frames, num_utterances)
+    records = read_records(record_files, features.num_bins).as_numpy_iterator()
+    return compute_statistics(record["spectrogram"] for record in records)

@@ -1,36 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training a recipe from record files to a model directory."""
+"""Training a recipe: from a corpus to a model directory."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import math
 import os
 import pathlib
 import time
-from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 import yaml
 
 import ds2_tf
-from ds2_tf.audio.spectrogram import FEATURE_VERSION
 from ds2_tf.config import Recipe, TrainingConfig, to_dict
 from ds2_tf.corpora.statistics import SpectrogramStatistics
+from ds2_tf.errors import UserError
 from ds2_tf.models.deep_speech_2 import DeepSpeech2
 from ds2_tf.models.model_directory import ModelDescription, save_model
 from ds2_tf.text.alphabet import Alphabet
 from ds2_tf.training.checkpoint import Checkpoint, Place
-from ds2_tf.training.feeding import epoch_batches, evaluation_batches
+from ds2_tf.training.data import TrainingData, run_fingerprint
 from ds2_tf.training.history import HISTORY_NAME, EpochResult, History
 from ds2_tf.training.loss import CTCLoss
 from ds2_tf.training.optimizer import learning_rate_at, make_optimizer
 from ds2_tf.training.progress import Progress
-from ds2_tf.training.spec_augment import spec_augment
 from ds2_tf.training.validation import validate
+
+
+class DivergenceError(UserError):
+    """The loss is infinite or no number any more."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +54,8 @@ class TrainingResult:
 
 def train(
     recipe: Recipe,
+    data: TrainingData,
     *,
-    train_records: Sequence[str],
-    dev_records: Sequence[str],
-    statistics: SpectrogramStatistics,
     output_directory: str | os.PathLike,
     state_directory: str | os.PathLike,
 ) -> TrainingResult:
@@ -68,49 +66,35 @@ def train(
 
     Args:
         recipe: network and training.
-        train_records: record files of the training split.
-        dev_records: record files of the dev split.
-        statistics: of the training split.
+        data: what it is trained on.
         output_directory: gets the model directory.
         state_directory: holds checkpoints, history and best weights. Must last from one call to
             the next for a run to be taken up again.
 
     Raises:
-        UserError: there are no records, or the state is one of another run.
-        FloatingPointError: the loss is no number any more.
+        UserError: the state is one of another run.
+        DivergenceError: the loss is no number any more.
     """
     started = time.monotonic()
-    config, num_bins = recipe.training, recipe.features.num_bins
+    config, statistics = recipe.training, data.statistics
     keras.utils.set_random_seed(config.seed)
     alphabet = Alphabet(recipe.alphabet)
-    network = DeepSpeech2(recipe.model, alphabet.size, num_bins, dtype=config.precision)
+    network = DeepSpeech2(
+        recipe.model, alphabet.size, recipe.features.num_bins, dtype=config.precision
+    )
     network.feature_normalization.set_statistics(statistics.mean, statistics.standard_deviation)
     network.compile(optimizer=make_optimizer(config), loss=CTCLoss())
     network.optimizer.build(network.trainable_variables)
-    dev_batches = evaluation_batches(
-        dev_records,
-        alphabet,
-        batch_frames=config.batch_frames,
-        max_batch_size=config.max_batch_size,
-        num_bins=num_bins,
-    )
+    dev_batches = data.dev()
 
-    checkpoint = Checkpoint(state_directory, run_fingerprint(recipe, train_records, dev_records))
+    checkpoint = Checkpoint(state_directory, run_fingerprint(recipe, data))
     place = checkpoint.restore(network)
     history = History(state_directory, place.epoch)
     audio_seconds = statistics.num_frames * recipe.features.hop_seconds
     progress = Progress(config.epochs, audio_seconds)
     while place.epoch < config.epochs:
         epoch_started = time.monotonic()
-        batches = epoch_batches(
-            train_records,
-            alphabet,
-            config,
-            place.epoch,
-            num_bins=num_bins,
-            num_utterances=statistics.num_utterances,
-            augment=spec_augment(config.augmentation, statistics.mean),
-        )
+        batches = data.epoch(place.epoch)
         loss = _train_epoch(network, batches, config, place, checkpoint, progress)
         seconds = time.monotonic() - epoch_started
         words, characters = validate(network, dev_batches, alphabet)
@@ -163,32 +147,13 @@ def _train_epoch(
             return float(network.get_metrics_result()["loss"])
         step, iteration = step + 1, iteration + 1
         if not math.isfinite(loss):
-            raise FloatingPointError(
+            raise DivergenceError(
                 f"The loss is {loss} at step {step} of epoch {place.epoch + 1}. Lower "
                 "training.learning_rate, or look for a bad utterance: `ds2 corpus check`."
             )
         progress.end_step(place.epoch + 1, loss)
         if checkpoint.age >= config.checkpoint_seconds:
             checkpoint.save(network, Place(place.epoch, step))
-
-
-def run_fingerprint(
-    recipe: Recipe, train_records: Sequence[str], dev_records: Sequence[str]
-) -> str:
-    """Identifies a run by its recipe, the version of the features and the content of its records.
-
-    The pause between checkpoints is left out, since it changes nothing that is learned.
-    """
-    content = to_dict(recipe)
-    del content["training"]["checkpoint_seconds"]
-    digest = hashlib.sha256(json.dumps([content, FEATURE_VERSION], sort_keys=True).encode())
-    for path in (*sorted(train_records), None, *sorted(dev_records)):
-        if path is None:
-            digest.update(b"dev")
-            continue
-        with open(path, "rb") as file:
-            digest.update(hashlib.sha256(file.read()).digest())
-    return digest.hexdigest()[:16]
 
 
 def _model_card(recipe: Recipe, statistics: SpectrogramStatistics, result: TrainingResult) -> str:

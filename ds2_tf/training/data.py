@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a recogniser is trained on: records of features, or recordings."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from ds2_tf.audio.augmentation import AudioAugmentation
+from ds2_tf.audio.reading import RawFormat, audio_duration
+from ds2_tf.audio.spectrogram import FEATURE_VERSION
+from ds2_tf.config import AudioAugmentationConfig, Recipe, to_dict
+from ds2_tf.corpora.checking import check_corpus, parse_lines
+from ds2_tf.corpora.manifest import Utterance, resolve_audio
+from ds2_tf.corpora.rejection import DEFAULT_LIMIT, RejectionReport
+from ds2_tf.corpora.statistics import (
+    SpectrogramStatistics,
+    compute_record_statistics,
+    compute_statistics,
+)
+from ds2_tf.errors import UserError
+from ds2_tf.text.alphabet import Alphabet
+from ds2_tf.training.audio_feeding import audio_batches, epoch_order, spectrograms_of
+from ds2_tf.training.feeding import epoch_batches, evaluation_batches
+from ds2_tf.training.spec_augment import spec_augment
+
+
+class TrainingData(Protocol):
+    """What the trainer needs of a corpus."""
+
+    @property
+    def statistics(self) -> SpectrogramStatistics:
+        """Of the training split."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the content of the corpus."""
+
+    def epoch(self, epoch: int) -> tf.data.Dataset:
+        """The training batches of an epoch, counted from 0; see `epoch_batches`."""
+
+    def dev(self) -> tf.data.Dataset:
+        """The batches of the dev split."""
+
+
+class RecordData:
+    """Features that ingestion has stored.
+
+    Args:
+        recipe: order, batches and changes.
+        train_files: record files of the training split.
+        dev_files: record files of the dev split.
+        statistics: of the training split. Defaults to reading it once.
+
+    Raises:
+        UserError: there are no files, or the recipe changes recordings, which are not at hand.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        train_files: Sequence[str],
+        dev_files: Sequence[str],
+        statistics: SpectrogramStatistics | None = None,
+    ):
+        augmentation = recipe.training.augmentation
+        if augmentation.audio != AudioAugmentationConfig():
+            raise UserError(
+                "training.augmentation.audio changes recordings, and records hold features only: "
+                "train from recordings (ds2 train --manifest), or remove it from the recipe."
+            )
+        self._recipe = recipe
+        self._train_files = train_files
+        self._dev_files = dev_files
+        self._alphabet = Alphabet(recipe.alphabet)
+        self.statistics = statistics or compute_record_statistics(train_files, recipe.features)
+        self._augment = spec_augment(augmentation, self.statistics.mean)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the files' content."""
+        digest = hashlib.sha256()
+        for files in (self._train_files, self._dev_files):
+            digest.update(f"{len(files)} files\0".encode())
+            for path in sorted(files):
+                digest.update(_file_digest(path))
+        return digest.hexdigest()
+
+    def epoch(self, epoch: int) -> tf.data.Dataset:
+        """The training batches of an epoch, counted from 0."""
+        return epoch_batches(
+            self._train_files,
+            self._alphabet,
+            self._recipe.training,
+            epoch,
+            num_bins=self._recipe.features.num_bins,
+            num_utterances=self.statistics.num_utterances,
+            augment=self._augment,
+        )
+
+    def dev(self) -> tf.data.Dataset:
+        """The batches of the dev split."""
+        return evaluation_batches(
+            self._dev_files,
+            self._alphabet,
+            batch_frames=self._recipe.training.batch_frames,
+            max_batch_size=self._recipe.training.max_batch_size,
+            num_bins=self._recipe.features.num_bins,
+        )
+
+
+class AudioData:
+    """The recordings of a manifest.
+
+    Args:
+        recipe: features, order, batches and changes.
+        manifest_path: utterances with their splits.
+        train_split: the split to train on. Defaults to "train".
+        dev_split: the split to watch. Defaults to "dev".
+        raw: the format of headerless recordings, where the corpus has them.
+        max_bad_share: most utterances, as a share, that may be unusable; they are left out.
+            Defaults to 0.01.
+
+    Raises:
+        TooManyRejections: more utterances than that are unusable; the message names them.
+        UserError: a split is empty.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        manifest_path: str | os.PathLike,
+        *,
+        train_split: str = "train",
+        dev_split: str = "dev",
+        raw: RawFormat | None = None,
+        max_bad_share: float = DEFAULT_LIMIT,
+    ):
+        self._recipe = recipe
+        self._manifest_path = manifest_path
+        self._raw = raw
+        self._alphabet = Alphabet(recipe.alphabet)
+        usable = _usable_utterances(recipe, manifest_path, raw, max_bad_share)
+        self._train = [u for u in usable if u.split == train_split]
+        self._dev = [u for u in usable if u.split == dev_split]
+        for name, utterances in ((train_split, self._train), (dev_split, self._dev)):
+            if not utterances:
+                found = sorted({str(u.split) for u in usable})
+                raise UserError(f"{manifest_path} has no split {name!r}; found {found}.")
+        self._durations = [self._duration(utterance) for utterance in self._train]
+        augmentation = recipe.training.augmentation
+        self._augment_audio = (
+            AudioAugmentation(augmentation.audio, recipe.features.sample_rate)
+            if augmentation.audio != AudioAugmentationConfig()
+            else None
+        )
+        plain = self._spectrograms(self._train, np.arange(len(self._train)))
+        self.statistics = compute_statistics(
+            inputs["spectrogram"] for inputs, _ in plain.as_numpy_iterator()
+        )
+        self._augment = spec_augment(augmentation, self.statistics.mean)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the manifest's usable lines and of the recordings' content."""
+        digest = hashlib.sha256()
+        for utterance in (*self._train, *self._dev):
+            digest.update(utterance.to_json().encode())
+            digest.update(_file_digest(resolve_audio(utterance, self._manifest_path)))
+        return digest.hexdigest()
+
+    def epoch(self, epoch: int) -> tf.data.Dataset:
+        """The training batches of an epoch, counted from 0."""
+        training = self._recipe.training
+        spectrograms = self._spectrograms(
+            self._train,
+            epoch_order(self._durations, training.sortagrad, training.seed, epoch),
+            augment_audio=self._augment_audio,
+            augment_spectrogram=self._augment,
+            seed=(training.seed, epoch),
+        )
+        return self._batches(spectrograms, training.max_frames)
+
+    def dev(self) -> tf.data.Dataset:
+        """The batches of the dev split."""
+        return self._batches(self._spectrograms(self._dev, np.arange(len(self._dev))), None)
+
+    def _spectrograms(self, utterances, order, **options):
+        return spectrograms_of(
+            utterances, order, self._manifest_path, self._recipe.features, raw=self._raw, **options
+        )
+
+    def _batches(self, spectrograms, max_frames):
+        return audio_batches(
+            spectrograms,
+            self._alphabet,
+            batch_frames=self._recipe.training.batch_frames,
+            max_batch_size=self._recipe.training.max_batch_size,
+            num_bins=self._recipe.features.num_bins,
+            output_frames=self._recipe.model.output_frames,
+            max_frames=max_frames,
+        )
+
+    def _duration(self, utterance: Utterance) -> float:
+        if utterance.duration is not None:
+            return utterance.duration
+        return audio_duration(resolve_audio(utterance, self._manifest_path), raw=self._raw)
+
+
+def run_fingerprint(recipe: Recipe, data: TrainingData) -> str:
+    """Identifies a training run by its recipe, its features and the content of its corpus.
+
+    The pause between checkpoints is left out, since it changes nothing that is learned.
+    """
+    content = to_dict(recipe)
+    del content["training"]["checkpoint_seconds"]
+    text = json.dumps([content, FEATURE_VERSION, data.fingerprint], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _usable_utterances(recipe, manifest_path, raw, max_bad_share) -> list[Utterance]:
+    report = check_corpus(
+        manifest_path,
+        Alphabet(recipe.alphabet),
+        sample_rate=recipe.features.sample_rate,
+        hop_samples=recipe.features.hop_samples,
+        time_stride=recipe.model.time_stride,
+        raw=raw,
+    )
+    report.enforce(max_bad_share)
+    if report.rejections:
+        print(report.summary(), file=sys.stderr)
+    # The first of several utterances with one id is good, and has no rejection of another kind.
+    rejected = {r.id for r in report.rejections if r.reason != "duplicate-id"}
+    return [
+        dataclasses.replace(u, transcript=unicodedata.normalize("NFC", u.transcript))
+        for u in parse_lines(manifest_path, RejectionReport())
+        if u.id not in rejected
+    ]
+
+
+def _file_digest(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).digest()
