@@ -123,10 +123,8 @@ class BatchQueue:
             pieces = [task]
         else:
             rest = task.size - room
-            sizes = [room] * bool(room) + [limit] * (rest // limit) + [rest % limit] * bool(
-                rest % limit
-            )
-            pieces = task.split(sizes)
+            sizes = [room, *[limit] * (rest // limit), rest % limit]
+            pieces = task.split([size for size in sizes if size])
         for piece in pieces:
             if self._batches[-1].size + piece.size > limit:
                 self._batches.append(Batch())
@@ -158,9 +156,7 @@ class BatchScheduler:
         for thread in self._threads:
             thread.start()
 
-    def add_queue(
-        self, options: BatchingOptions, process: Callable[[Batch], None]
-    ) -> BatchQueue:
+    def add_queue(self, options: BatchingOptions, process: Callable[[Batch], None]) -> BatchQueue:
         """A new queue.
 
         Args:

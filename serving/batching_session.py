@@ -159,7 +159,9 @@ class BatchingSession:
             for name in sorted(batch.tasks[0].inputs)
         ]
         self._metrics.wrapped_run_count.increment()
-        values = self._wrapped.run(merged, outputs, None if remaining == float("inf") else remaining)
+        values = self._wrapped.run(
+            merged, outputs, None if remaining == float("inf") else remaining
+        )
         ends = np.cumsum([task.size for task in batch.tasks])
         for value in values:
             _check_output(value, size)

@@ -234,9 +234,7 @@ class Client:
         """
         return self.log_probs_batch([audio])[0]
 
-    def log_probs_batch(
-        self, audios: Sequence[Audio], *, batch_size: int = 16
-    ) -> list[np.ndarray]:
+    def log_probs_batch(self, audios: Sequence[Audio], *, batch_size: int = 16) -> list[np.ndarray]:
         """Log-probabilities of the labels for recordings, several to a request.
 
         Args:

@@ -99,7 +99,9 @@ class ServerCore:
                 _LOG.info("Taking no action for empty config.")
                 return
             if kind != "model_config_list":
-                raise errors.invalid_argument("ModelServer does not yet support custom model config.")
+                raise errors.invalid_argument(
+                    "ModelServer does not yet support custom model config."
+                )
             models = config.model_config_list.config
             _validate_models(models)
             _validate_platforms_kept(self._config.model_config_list.config, models)
@@ -198,7 +200,8 @@ def _validate_models(models: list[config_pb2.ModelConfig]) -> None:
             )
         seen.add(model.name)
     for model in models:
-        if not os.path.isabs(model.base_path) and not re.match(r"[a-zA-Z][\w.]*://", model.base_path):
+        is_uri = re.match(r"[a-zA-Z][\w.]*://", model.base_path)
+        if not is_uri and not os.path.isabs(model.base_path):
             raise errors.invalid_argument(
                 f"Expected model {model.name} to have an absolute path or URI; got base_path()="
                 f"{model.base_path}"

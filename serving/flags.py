@@ -32,8 +32,8 @@ def add_listening_flags(parser: argparse.ArgumentParser) -> None:
         "--grpc_max_threads",
         type=int,
         default=0,
-        help="threads that handle gRPC calls (default: 4 per core; with batching at least twice the "
-        "largest batch, up to 256)",
+        help="threads that handle gRPC calls (default: 4 per core; with batching at least twice "
+        "the largest batch, up to 256)",
     )
     group.add_argument(
         "--grpc_channel_arguments",

@@ -65,7 +65,6 @@ class Manager:
         self._changed = threading.Condition(threading.RLock())
         self._aspired: dict[str, dict[int, str]] = {}
         self._managed: dict[str, dict[int, _Managed]] = {}
-        # Highest ready version and all ready versions of each model, replaced as a whole.
         self._serving: dict[str, dict[int, _Managed]] = {}
 
     def set_aspired_versions(self, name: str, versions: Mapping[int, str]) -> None:
@@ -125,7 +124,9 @@ class Manager:
         managed = self._managed.setdefault(name, {})
         for version, entry in list(managed.items()):
             entry.aspired = aspired.get(version) == entry.path
-            if not entry.aspired:
+            if entry.aspired:
+                entry.unaspired.clear()
+            else:
                 entry.unaspired.set()
                 if entry.state == State.END:  # a failed load, forgotten so that it may come back
                     del managed[version]

@@ -176,9 +176,7 @@ class Server:
             num_threads=args.grpc_max_threads or self._threads_for_batches(threads_by_cores),
         )
         if args.rest_api_port:
-            rest_api = RestApi(
-                self.core, predictor, timeout=args.rest_api_timeout_in_ms / 1000
-            )
+            rest_api = RestApi(self.core, predictor, timeout=args.rest_api_timeout_in_ms / 1000)
             self._http_server = _http_server(
                 args.host,
                 args.rest_api_port,

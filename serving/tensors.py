@@ -105,7 +105,7 @@ def tensor_from_proto(proto: tensor_pb2.TensorProto) -> np.ndarray:
     dtype = numpy_dtype(proto.dtype)
     shape = _shape(proto)
     size = math.prod(shape)
-    if dtype == object:
+    if dtype.hasobject:
         values = _string_values(proto, size)
     elif proto.tensor_content:
         if len(proto.tensor_content) != size * dtype.itemsize:
@@ -128,10 +128,15 @@ def tensor_to_proto(
         array: any shape; strings are object arrays of bytes, or NumPy bytes arrays.
         proto: the message to fill.
         as_content: write `tensor_content` (raw bytes); False writes the dtype's field list.
+
+    Raises:
+        ValueError: a dtype that no message can carry.
     """
-    array = np.asarray(array)
+    array = np.asarray(array, order="C")
     if array.dtype.kind == "S":
         array = array.astype(object)
+    if array.dtype not in _ENUMS:
+        raise ValueError(f"cannot write a tensor of data type {array.dtype}")
     enum = _ENUMS[array.dtype]
     proto.dtype = enum
     proto.tensor_shape.SetInParent()

@@ -278,9 +278,7 @@ def test_any_failure_reaches_its_requests(make):
 
 
 def test_large_requests_are_split(make):
-    harness = make(
-        max_batch_size=7, enable_large_batch_splitting=True, max_execution_batch_size=3
-    )
+    harness = make(max_batch_size=7, enable_large_batch_splitting=True, max_execution_batch_size=3)
     harness.occupy()
     submitted = harness.submit_in_order([{"x": [1.0]}, {"x": [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]}])
     harness.open_gate()
@@ -358,9 +356,7 @@ def test_parameters_that_are_refused(tmp_path, text, message):
 def test_over_the_wire(base_path, start_server, helpers, tmp_path):
     path = tmp_path / "batching.txt"
     path.write_text("max_batch_size { value: 8 } batch_timeout_micros { value: 2000 }")
-    _, connection = start_server(
-        base_path(2), enable_batching=True, batching_parameters_file=path
-    )
+    _, connection = start_server(base_path(2), enable_batching=True, batching_parameters_file=path)
     requests = [helpers.scores_request(rows=rows) for rows in (1, 2, 3, 4)] * 5
     calls = [connection.prediction.Predict.future(request, timeout=20) for request in requests]
     for request, call in zip(requests, calls):

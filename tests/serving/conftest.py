@@ -5,7 +5,8 @@ The contract tests ask whichever server `DS2_TF_SERVING_ADDRESS` names, so that 
 against the real one:
 
     python tests/serving/conftest.py /models/tiny
-    tensorflow_model_server --port=8500 --rest_api_port=8501 --model_name=tiny --model_base_path=/models/tiny
+    tensorflow_model_server --port=8500 --rest_api_port=8501 \\
+        --model_name=tiny --model_base_path=/models/tiny
     DS2_TF_SERVING_ADDRESS=localhost:8500 DS2_TF_SERVING_REST_ADDRESS=localhost:8501 \\
         python -m pytest tests/serving
 """
@@ -153,6 +154,19 @@ def scores_request(name: str = "tiny", rows: int = 1, version: int | None = None
     request.inputs["features"].CopyFrom(tf.make_tensor_proto(np.ones([rows, 3], np.float32)))
     request.inputs["lengths"].CopyFrom(tf.make_tensor_proto(np.arange(rows, dtype=np.int32)))
     return request
+
+
+def spin_request(rounds: int):
+    """A request that computes for about 20 microseconds a round, and answers 1."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "tiny"
+    request.model_spec.signature_name = "spin"
+    request.inputs["rounds"].CopyFrom(tf.make_tensor_proto(rounds))
+    return request
+
+
+# Longer than any test waits.
+ENDLESS = 2_000_000_000
 
 
 def expect_error(call, *arguments) -> tuple[grpc.StatusCode, str]:

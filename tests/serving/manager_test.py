@@ -182,6 +182,18 @@ def test_retry_ends_when_the_version_goes_away(loads, monitor):
     manager.close()
 
 
+def test_version_that_comes_back_while_unloading_is_loaded_again(manager, loads, monitor):
+    aspire(manager, 1)
+    wait_for(monitor, 1, State.AVAILABLE)
+    with manager.servable("m"):
+        aspire(manager)
+        wait_for(monitor, 1, State.UNLOADING)
+        aspire(manager, 1)
+    wait_for(monitor, 1, State.AVAILABLE)
+    assert answering(manager) == 1
+    assert len(loads.attempts) == 2
+
+
 def test_empty_aspiration_unloads_all(manager, monitor):
     aspire(manager, 1, 2)
     for version in (1, 2):

@@ -210,12 +210,9 @@ def test_long_texts_are_cut(refuse):
     assert refuse(change) == (grpc.StatusCode.FAILED_PRECONDITION, text[:1024] + "...TRUNCATED")
 
 
-def test_deadline_ends_the_run(tiny_connection, request_, helpers):
-    request_.model_spec.signature_name = "spin"
-    request_.ClearField("inputs")
-    request_.inputs["rounds"].CopyFrom(tf.make_tensor_proto(2_000_000_000))
+def test_deadline_ends_the_run(tiny_connection, helpers):
     with pytest.raises(grpc.RpcError) as caught:
-        tiny_connection.predict(request_, timeout=0.3)
+        tiny_connection.predict(helpers.spin_request(helpers.ENDLESS), timeout=0.3)
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     # The server goes on answering: the run was cancelled, not left to fill its threads.
     for _ in range(3):

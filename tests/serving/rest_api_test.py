@@ -6,10 +6,13 @@ import gzip
 import http.client
 import json
 import os
+import socket
 import threading
 
 import numpy as np
 import pytest
+
+from serving.errors import ServingError
 
 ROW = {"features": [1.0, 1.0, 1.0], "lengths": 4}
 
@@ -322,8 +325,17 @@ def test_deadline(base_path, start_server, helpers):
         base_path(1), rest_api_port=helpers.free_port(), rest_api_timeout_in_ms=200
     )
     rest = Rest(server.rest_address)
-    status, _ = rest.predict({"signature_name": "spin", "inputs": 2_000_000_000})
+    status, _ = rest.predict({"signature_name": "spin", "inputs": helpers.ENDLESS})
     assert status == 504
+
+
+def test_port_in_use_is_said(base_path, start_server, helpers):
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with pytest.raises(ServingError, match=f"Cannot listen on 127.0.0.1:{port} for REST"):
+            start_server(base_path(1), rest_api_port=port)
 
 
 def test_metrics(base_path, start_server, helpers, tmp_path):

@@ -47,10 +47,7 @@ def test_sigterm_finishes_the_calls_in_progress(base_path, start_process, helper
     connection = helpers.Connection(address)
     assert connection.version() == 3
 
-    request = helpers.scores_request()
-    request.model_spec.signature_name = "spin"
-    request.ClearField("inputs")
-    request.inputs["rounds"].CopyFrom(tf.make_tensor_proto(60_000))  # a second or more
+    request = helpers.spin_request(60_000)  # a second or more
     call = connection.prediction.Predict.future(request, timeout=60)
     # Calls of one connection start in order, so once this one is answered the other has begun.
     connection.version()
@@ -67,10 +64,7 @@ def test_call_that_does_not_end_is_cut_off(base_path, start_process, helpers):
         "--model_name=tiny", f"--model_base_path={base_path(3)}", "--shutdown_grace_seconds=0.1"
     )
     connection = helpers.Connection(address)
-    request = helpers.scores_request()
-    request.model_spec.signature_name = "spin"
-    request.ClearField("inputs")
-    request.inputs["rounds"].CopyFrom(tf.make_tensor_proto(2_000_000_000))
+    request = helpers.spin_request(helpers.ENDLESS)
     call = connection.prediction.Predict.future(request)
     connection.version()
     process.send_signal(signal.SIGTERM)
@@ -111,10 +105,7 @@ def test_tensor_content_on_request(base_path, start_server, helpers):
 
 def test_expired_deadline_frees_the_thread(base_path, start_server, helpers):
     _, connection = start_server(base_path(2), grpc_max_threads=1)
-    request = helpers.scores_request()
-    request.model_spec.signature_name = "spin"
-    request.ClearField("inputs")
-    request.inputs["rounds"].CopyFrom(tf.make_tensor_proto(2_000_000_000))
+    request = helpers.spin_request(helpers.ENDLESS)
     with pytest.raises(grpc.RpcError) as caught:
         connection.predict(request, timeout=0.2)
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED

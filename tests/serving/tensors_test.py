@@ -63,6 +63,18 @@ def test_numpy_byte_strings_are_strings():
     assert list(proto.string_val) == [b"ab", b"c"]
 
 
+def test_layout_in_memory_does_not_matter():
+    array = np.arange(6, dtype=np.float16).reshape(2, 3).T[::-1]
+    proto = tensor_pb2.TensorProto()
+    tensor_to_proto(array, proto)
+    np.testing.assert_array_equal(tf.make_ndarray(proto), array)
+
+
+def test_type_without_a_proto():
+    with pytest.raises(ValueError, match="datetime64"):
+        tensor_to_proto(np.array("2020-01-01", np.datetime64), tensor_pb2.TensorProto())
+
+
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0), (1, 1, 1)], ids=str)
 def test_unusual_shapes(shape):
     array = np.full(shape, 7, np.float32)
