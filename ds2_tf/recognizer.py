@@ -57,9 +57,7 @@ class Recognizer:
         )
         def log_probs(samples, num_samples):
             spectrogram, num_frames = log_spectrogram(samples, num_samples, description.features)
-            logits = network(
-                {"spectrogram": spectrogram, "num_frames": num_frames}, training=False
-            )
+            logits = network({"spectrogram": spectrogram, "num_frames": num_frames}, training=False)
             return tf.nn.log_softmax(logits), description.model.output_frames(num_frames)
 
         self._log_probs = log_probs

@@ -24,9 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model-name", default="ds2", metavar="NAME", help="name on the server (default: ds2)"
     )
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON object a recording"
-    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object a recording")
     parser.add_argument("files", nargs="+", metavar="FILE", help="recordings of any format")
     add_raw_arguments(parser)
 

@@ -100,9 +100,7 @@ def load_utterance(
     return samples
 
 
-def parse_lines(
-    manifest_path: str | os.PathLike, report: RejectionReport
-) -> Iterator[Utterance]:
+def parse_lines(manifest_path: str | os.PathLike, report: RejectionReport) -> Iterator[Utterance]:
     """Yields the utterances of a manifest; unreadable lines and repeated ids go to the report.
 
     Args:
@@ -115,9 +113,7 @@ def parse_lines(
         try:
             utterance = parse_utterance(line)
         except ValueError as error:
-            report.rejections.append(
-                Rejection(f"line {line_number}", "malformed-line", str(error))
-            )
+            report.rejections.append(Rejection(f"line {line_number}", "malformed-line", str(error)))
             continue
         if utterance.id in first_line:
             report.rejections.append(

@@ -56,11 +56,7 @@ class Utterance:
 
     def to_json(self) -> str:
         """The manifest line, without the fields that are not known."""
-        known = {
-            name: getattr(self, name)
-            for name in FIELDS
-            if getattr(self, name) is not None
-        }
+        known = {name: getattr(self, name) for name in FIELDS if getattr(self, name) is not None}
         return json.dumps({**known, **self.extra}, ensure_ascii=False)
 
 

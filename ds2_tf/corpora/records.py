@@ -52,9 +52,7 @@ def make_example(utterance: Utterance, spectrogram: np.ndarray, duration: float)
         "transcript": text(unicodedata.normalize("NFC", utterance.transcript)),
         "speaker": text(utterance.speaker or ""),
         "split": text(utterance.split or ""),
-        "num_frames": tf.train.Feature(
-            int64_list=tf.train.Int64List(value=[spectrogram.shape[0]])
-        ),
+        "num_frames": tf.train.Feature(int64_list=tf.train.Int64List(value=[spectrogram.shape[0]])),
         "duration": tf.train.Feature(float_list=tf.train.FloatList(value=[duration])),
         "spectrogram": tf.train.Feature(
             bytes_list=tf.train.BytesList(value=[spectrogram.astype("<f2").tobytes()])
@@ -66,9 +64,7 @@ def make_example(utterance: Utterance, spectrogram: np.ndarray, duration: float)
         if isinstance(value, str):
             features[name] = text(value)
         elif isinstance(value, numbers.Real):
-            features[name] = tf.train.Feature(
-                float_list=tf.train.FloatList(value=[float(value)])
-            )
+            features[name] = tf.train.Feature(float_list=tf.train.FloatList(value=[float(value)]))
     return tf.train.Example(features=tf.train.Features(feature=features))
 
 

@@ -197,9 +197,7 @@ def summarize_corpus(
     )
 
 
-def _measure(
-    utterance: Utterance, manifest_path: str, raw: RawFormat | None
-) -> _Recording | None:
+def _measure(utterance: Utterance, manifest_path: str, raw: RawFormat | None) -> _Recording | None:
     try:
         samples = read_audio(
             resolve_audio(utterance, manifest_path), sample_rate=_SAMPLE_RATE, raw=raw

@@ -105,9 +105,10 @@ def make_synthetic_corpus(
     for speaker, utterance in planned:
         by_speaker.setdefault(speaker, []).append(utterance)
     durations: dict[str, float] = {}
-    with concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count()) as pool, tqdm(
-        total=len(planned), desc="Speaking", unit=" utterances", disable=not progress
-    ) as bar:
+    with (
+        concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count()) as pool,
+        tqdm(total=len(planned), desc="Speaking", unit=" utterances", disable=not progress) as bar,
+    ):
         speaking = [
             pool.submit(_record, speaker, utterances, directory, seed)
             for speaker, utterances in by_speaker.items()
@@ -119,9 +120,7 @@ def make_synthetic_corpus(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    write_manifest(
-        manifest, (dataclasses.replace(u, duration=durations[u.id]) for _, u in planned)
-    )
+    write_manifest(manifest, (dataclasses.replace(u, duration=durations[u.id]) for _, u in planned))
     stamp.write_text(json.dumps(parameters) + "\n", "utf-8")
     return manifest
 

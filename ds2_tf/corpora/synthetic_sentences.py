@@ -11,9 +11,7 @@ import random
 from collections.abc import Callable, Iterator
 
 _DIGITS = "zero one two three four five six seven eight nine".split()
-_TEENS = (
-    "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-)
+_TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _HOURS = _DIGITS[1:] + _TEENS[:3]
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"

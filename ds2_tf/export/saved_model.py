@@ -31,9 +31,7 @@ def write_saved_model(model_directory: str | os.PathLike, path: str | os.PathLik
     from ds2_tf.models.model_directory import alphabet_of, load_model
 
     trained, description = load_model(model_directory)
-    network = DeepSpeech2(
-        description.model, trained.num_labels, trained.num_bins, dtype="float32"
-    )
+    network = DeepSpeech2(description.model, trained.num_labels, trained.num_bins, dtype="float32")
     network.set_weights(trained.get_weights())
     module = ServedRecognizer(network, description)
     tf.saved_model.save(module, str(path), signatures=module.functions)

@@ -39,9 +39,7 @@ class Recurrent(keras.layers.Layer):
     def __init__(self, units: int, cell: str = "gru", bidirectional: bool = True, **kwargs):
         super().__init__(**kwargs)
         if cell not in CELLS:
-            raise ValueError(
-                f"{self.name}: cell must be one of {', '.join(CELLS)}, got {cell!r}."
-            )
+            raise ValueError(f"{self.name}: cell must be one of {', '.join(CELLS)}, got {cell!r}.")
         self.units = units
         self.cell = cell
         self.bidirectional = bidirectional
@@ -72,9 +70,7 @@ class Recurrent(keras.layers.Layer):
 
     def call(self, inputs, training=False, mask=None):
         x = zero_padding(inputs, mask)
-        projected = self.normalization(
-            ops.matmul(x, self.kernel), training=training, mask=mask
-        )
+        projected = self.normalization(ops.matmul(x, self.kernel), training=training, mask=mask)
         projected = ops.transpose(projected, (1, 0, 2))
         kernels = [ops.cast(kernel, self.compute_dtype) for kernel in self.recurrent_kernels]
         if self.bidirectional:

@@ -59,8 +59,7 @@ class SequenceBatchNormalization(keras.layers.Layer):
             mean, variance = self._batch_statistics(inputs, mask)
             for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 average.assign(
-                    self.momentum * average
-                    + (1.0 - self.momentum) * ops.stop_gradient(value)
+                    self.momentum * average + (1.0 - self.momentum) * ops.stop_gradient(value)
                 )
         else:
             mean, variance = self.moving_mean, self.moving_variance

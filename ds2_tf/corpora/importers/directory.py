@@ -86,9 +86,13 @@ def import_directory(
     else:
         utterances = list(_read_table(root, pathlib.Path(table), columns))
     if not utterances:
-        where = f"{table} has no line" if table else (
-            f"{root} holds no recording ({', '.join(AUDIO_SUFFIXES)}) with a .txt file of the "
-            "same name beside it"
+        where = (
+            f"{table} has no line"
+            if table
+            else (
+                f"{root} holds no recording ({', '.join(AUDIO_SUFFIXES)}) with a .txt file of the "
+                "same name beside it"
+            )
         )
         raise UserError(f"There is nothing to import: {where}.")
     if normalize:
