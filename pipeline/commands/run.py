@@ -4,6 +4,16 @@
 What an earlier run has done, and nothing has changed since, is taken from the cache; what a killed
 run has begun is gone on with. Ends with 0 when a model is blessed, and with 1 when a step failed or
 the model does not reach the thresholds.
+
+A configuration needs no more than this (paths count from its own directory):
+
+    name: digits
+    root: run                        # gets all that the pipeline makes
+    recipe: recipe.yaml
+    manifest: corpus/manifest.jsonl  # with a split column, or else manifests: {train: ..., dev: ...}
+    evaluation: {max_wer: 0.2}       # a model over this word error rate is not pushed
+
+Further keys, with their defaults: pipeline/configs.py.
 """
 
 from __future__ import annotations
@@ -15,7 +25,7 @@ import sys
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 pipeline run`."""
-    parser.add_argument("config", metavar="CONFIG.yaml", help="see pipeline.configs.PipelineConfig")
+    parser.add_argument("config", metavar="CONFIG.yaml", help="the configuration")
     parser.add_argument(
         "--json", action="store_true", help="print the summary as JSON to standard output"
     )
