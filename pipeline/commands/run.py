@@ -10,7 +10,7 @@ A configuration needs no more than this (paths count from its own directory):
     name: digits
     root: run                        # gets all that the pipeline makes
     recipe: recipe.yaml
-    manifest: corpus/manifest.jsonl  # with a split column, or else manifests: {train: ..., dev: ...}
+    manifest: corpus/manifest.jsonl  # or manifests: {train: PATH, dev: PATH}
     evaluation: {max_wer: 0.2}       # a model over this word error rate is not pushed
 
 Further keys, with their defaults: pipeline/configs.py.
