@@ -65,8 +65,14 @@ class SequenceConvolution(keras.layers.Layer):
         around = max((bins - 1) // step * step + frequency - bins, 0)
         low = around // 2
         x = ops.pad(x, ((0, 0), (before, time - 1 - before), (low, around - low), (0, 0)))
-        x = ops.conv(x, self.kernel, strides=self.strides[::-1], padding="valid")
-        return zero_padding(x, self.compute_mask(inputs, mask))
+        dtype = _convolution_dtype(self.compute_dtype)
+        x = ops.conv(
+            ops.cast(x, dtype),
+            ops.cast(self.kernel, dtype),
+            strides=self.strides[::-1],
+            padding="valid",
+        )
+        return zero_padding(ops.cast(x, self.compute_dtype), self.compute_mask(inputs, mask))
 
     def compute_mask(self, inputs, previous_mask=None):
         if previous_mask is None:
@@ -90,3 +96,14 @@ class SequenceConvolution(keras.layers.Layer):
             "strides": self.strides,
             "causal": self.causal,
         }
+
+
+def _convolution_dtype(compute_dtype: str) -> str:
+    """The type in which a convolution is computed.
+
+    TensorFlow 2.16's bfloat16 convolution on CPUs gives NaN for some shapes of one channel, such as
+    [3, 208, 101, 1] under a kernel of 11 x 21: it is computed in float32 there.
+    """
+    if compute_dtype == "bfloat16" and keras.config.backend() == "tensorflow":
+        return "float32"
+    return compute_dtype
