@@ -10,7 +10,6 @@ import re
 import threading
 
 import grpc
-from google.protobuf import text_format
 from tensorflow_serving.apis import model_pb2
 from tensorflow_serving.config import model_server_config_pb2 as config_pb2
 
@@ -31,19 +30,6 @@ def single_model_config(name: str, base_path: str) -> config_pb2.ModelServerConf
     config = config_pb2.ModelServerConfig()
     config.model_config_list.config.add(name=name, base_path=base_path, model_platform=PLATFORM)
     return config
-
-
-def read_model_config(path: str) -> config_pb2.ModelServerConfig:
-    """Reads a ModelServerConfig in text form.
-
-    Raises:
-        ServingError: INVALID_ARGUMENT, with the line that does not parse.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            return text_format.Parse(file.read(), config_pb2.ModelServerConfig())
-    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
-        raise errors.invalid_argument(f"Invalid protobuf file: '{path}': {error}") from error
 
 
 class ServerCore:

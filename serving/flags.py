@@ -181,6 +181,12 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
         help="ModelServerConfig in text form, for several models, version policies and labels; "
         "then --model_name and --model_base_path are not used",
     )
+    group.add_argument(
+        "--model_config_file_poll_wait_seconds",
+        type=float,
+        default=0.0,
+        help="seconds between looks for a changed --model_config_file (default: 0, never)",
+    )
 
 
 def _switch(help_text: str, default: bool = False) -> dict[str, object]:

@@ -87,10 +87,11 @@ class GrpcServer:
                 return self._server.add_secure_port(address, credentials)
             return self._server.add_insecure_port(address)
         except RuntimeError as error:
+            reason = "Is another server using it? --port 0 takes any free port."
+            if credentials:
+                reason += " Or does the server_key not belong to the server_cert?"
             raise ServingError(
-                grpc.StatusCode.UNAVAILABLE,
-                f"Cannot listen on {address}. Is another server using it? Choose another port "
-                "with --port, or --port 0 for any free one.",
+                grpc.StatusCode.UNAVAILABLE, f"Cannot listen on {address}. {reason}"
             ) from error
 
 

@@ -27,7 +27,8 @@ from serving import errors, flags
 from serving.batch_scheduler import BatchScheduler
 from serving.batching_options import BatchingOptions, read_batching_options
 from serving.batching_session import BatchingSession
-from serving.core import ServerCore, read_model_config, single_model_config
+from serving.config_file import ConfigFilePoller, read_model_config
+from serving.core import ServerCore, single_model_config
 from serving.errors import ServingError
 from serving.grpc_server import GrpcServer
 from serving.grpc_services import ModelService, PredictionService
@@ -54,6 +55,8 @@ class Server:
     Args:
         args: the flags of `serving.flags`; `parse_flags` makes them from a list of texts.
         config: the models to serve.
+        config_file: where `config` was read, if its changes are to be followed.
+        config_file_poll_seconds: seconds between looks at `config_file`; 0 never looks.
 
     Raises:
         ServingError: the flags contradict each other, or a file they name cannot be read.
@@ -65,7 +68,14 @@ class Server:
         rest_address: `host:port` of REST, once started; empty without REST.
     """
 
-    def __init__(self, args: argparse.Namespace, config: config_pb2.ModelServerConfig):
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        config: config_pb2.ModelServerConfig,
+        *,
+        config_file: str = "",
+        config_file_poll_seconds: float = 0.0,
+    ):
         self._args = args
         self._config = config
         self.metrics = ServerMetrics()
@@ -77,6 +87,11 @@ class Server:
             BatchScheduler(self._batching.num_batch_threads) if self._batching else None
         )
         self.core = self._make_core()
+        self._config_poller = (
+            ConfigFilePoller(config_file, config, self.core.reload_config, config_file_poll_seconds)
+            if config_file and config_file_poll_seconds > 0
+            else None
+        )
         self._grpc_server: GrpcServer | None = None
         self._http_server: HttpServer | None = None
         self._stop_lock = threading.Lock()
@@ -96,6 +111,8 @@ class Server:
         with self._stop_lock:
             if not self._stopping:
                 self._listen()
+                if self._config_poller:
+                    self._config_poller.start()
 
     def stop(self, grace: float = 0.0) -> bool:
         """Refuses new calls, lets those in progress finish, and unloads the models.
@@ -109,6 +126,8 @@ class Server:
         with self._stop_lock:
             self._stopping = True
         deadline = time.monotonic() + grace
+        if self._config_poller:
+            self._config_poller.stop()
         if self._grpc_server:
             self._grpc_server.stop(grace)
         if self._http_server:
@@ -281,7 +300,12 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_flags(sys.argv[1:] if argv is None else argv)
     set_up_logging()
     try:
-        server = Server(args, configured_models(args))
+        server = Server(
+            args,
+            configured_models(args),
+            config_file=args.model_config_file,
+            config_file_poll_seconds=args.model_config_file_poll_wait_seconds,
+        )
     except ServingError as error:
         print(f"Failed to start server. Error: {error}", file=sys.stderr)
         return 2

@@ -10,7 +10,6 @@ from google.protobuf import text_format
 from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.core import read_model_config
 from serving.errors import ServingError
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -271,12 +270,3 @@ def test_reload_takes_a_model_list_only(base_path, start_server, helpers):
     )
     assert code == INVALID
     assert "Only ModelConfigList is currently supported" in text
-
-
-def test_config_file(tmp_path):
-    path = tmp_path / "models.config"
-    path.write_text('model_config_list { config { name: "a" base_path: "/a" } }')
-    assert read_model_config(str(path)).model_config_list.config[0].name == "a"
-    path.write_text("model_config_list { confg {} }")
-    with pytest.raises(ServingError, match=r"Invalid protobuf file: '.*models.config'.*confg"):
-        read_model_config(str(path))

@@ -100,6 +100,7 @@ def test_client_certificates(base_path, start_server, ssl_config_file, authority
     [
         ("server_key: 'k'", "has no server_cert"),
         ("server_key: 'k' server_cert: 'c' client_verify: true", "without a custom_ca"),
+        ("server_key: 'k' server_cert: 'c'", "does the server_key not belong to the server_cert"),
         ("server_keys: 'k'", "Invalid protobuf file"),
     ],
 )
