@@ -88,9 +88,7 @@ def test_output_frames_are_those_of_the_output(streaming_config, make_network):
 
 
 @pytest.mark.parametrize("kind", ["bidirectional", "streaming"])
-def test_result_is_the_same_alone_and_in_a_batch(
-    kind, tiny_config, streaming_config, make_network
-):
+def test_result_is_the_same_alone_and_in_a_batch(kind, tiny_config, streaming_config, make_network):
     config = tiny_config if kind == "bidirectional" else streaming_config
     network = make_network(config)
     lengths = np.array([40, 23, 9, 1])
