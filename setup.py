@@ -37,6 +37,7 @@ EXTRAS = {
     "tfio": ["tensorflow-io==0.37.1; python_version < '3.12'"],
     "demo": ["espeakng-loader>=0.2.4"],
     "dev": [
+        "cryptography>=41",
         "pytest>=8.0",
         "hypothesis>=6.100",
         "jiwer>=4.0",
@@ -55,7 +56,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["ds2_tf*", "pipeline*", "serving*"]),
-    package_data={"pipeline": ["schema/*.pbtxt"], "ds2_tf": ["recipes/*.yaml"]},
+    package_data={"pipeline": ["schema/*.pbtxt"]},
     install_requires=CORE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["ds2 = ds2_tf.cli:main"]},

@@ -28,9 +28,9 @@ from tensorflow_serving.apis import (
 )
 
 from ds2_tf.audio.reading import read_audio
+from ds2_tf.audio.wav import wav_bytes
 from ds2_tf.errors import UserError
 from serving.tensors import tensor_from_proto, tensor_to_proto
-from serving.wav import wav_bytes
 
 SAMPLE_RATE = 16000
 

@@ -131,6 +131,7 @@ class RejectionReport:
             "No usable utterance is left."
             if nothing_left
             else f"{self.share:.2%} of the corpus cannot be used, the limit is {limit:.2%}. "
-            "Mend the corpus, or raise the limit (--max-bad-share)."
+            "Mend the corpus, or raise the limit (--max-bad-share; max_bad_share in the "
+            "configuration of a pipeline)."
         )
         raise TooManyRejections(f"{what}\n{self.summary()}{where}")

@@ -2,17 +2,17 @@
 """Loads a SavedModel as TensorFlow Serving does and tries its signatures.
 
 Run as `python -m ds2_tf.export.check DIR`, in a process of its own that has imported nothing but
-TensorFlow: ops that another library registers would be missing on the server. Exits with status 1
-and the reasons on standard error if the model cannot be served.
+TensorFlow: ops that another library registers would be missing on the server. If the model cannot
+be served, prints the reasons and exits with status 1.
 """
 
 from __future__ import annotations
 
-import io
 import sys
-import wave
 
 import numpy as np
+
+from ds2_tf.audio.wav import wav_bytes
 
 SIGNATURES = {
     "serving_default": ({"samples", "num_samples"}, {"log_probs", "num_frames"}),
@@ -21,17 +21,6 @@ SIGNATURES = {
 }
 _SAMPLE_RATE = 16000
 _TOLERANCE = 1e-3
-
-
-def wav_bytes(samples: np.ndarray, sample_rate: int) -> bytes:
-    """A 16-bit mono WAV file of float samples [N] in [-1, 1]."""
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(sample_rate)
-        file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
-    return buffer.getvalue()
 
 
 def problems(path: str) -> list[str]:
@@ -112,7 +101,7 @@ def main(arguments: list[str]) -> int:
     (path,) = arguments
     found = problems(path)
     for problem in found:
-        print(problem, file=sys.stderr)
+        print(problem)
     return 1 if found else 0
 
 

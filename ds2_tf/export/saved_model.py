@@ -55,7 +55,9 @@ def check_saved_model(path: str | os.PathLike) -> None:
         check=False,
     )
     if process.returncode:
-        raise UserError(f"The SavedModel in {path} cannot be served:\n{process.stderr.strip()}")
+        # Standard error has the libraries' chatter, and what the process died of if it did.
+        reasons = process.stdout.strip() or process.stderr.strip()
+        raise UserError(f"The SavedModel in {path} cannot be served:\n{reasons}")
 
 
 def export_saved_model(
@@ -74,8 +76,10 @@ def export_saved_model(
         The directory of the version.
 
     Raises:
-        UserError: the version exists, or the model fails its check.
+        UserError: the version exists or is negative, or the model fails its check.
     """
+    if version is not None and version < 0:
+        raise UserError(f"A server sees no negative version, got {version}.")
     base = pathlib.Path(base_path)
     base.mkdir(parents=True, exist_ok=True)
     if version is None:

@@ -30,7 +30,7 @@ def write_warmup_requests(directory: pathlib.Path, sample_rate: int) -> bool:
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-    from ds2_tf.export.check import wav_bytes
+    from ds2_tf.audio.wav import wav_bytes
 
     with tf.io.TFRecordWriter(str(directory / WARMUP_NAME)) as writer:
         for seconds in _SECONDS:

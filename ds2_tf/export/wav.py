@@ -56,13 +56,15 @@ def decode_wav(wav):
         is_before_samples, next_chunk, (zero + 12, zero, zero)
     )
     encoding, channels = number(format_position, 2), number(format_position + 2, 2)
+    # An extensible header states the encoding further on, as the beginning of a GUID.
+    encoding = tf.where(encoding == _EXTENSIBLE, number(format_position + 24, 2), encoding)
     sample_rate, bits = number(format_position + 4, 4), number(format_position + 14, 2)
     good = (
         has_tag(zero, _RIFF)
         & has_tag(zero + 8, _WAVE)
         & (format_position > 0)
         & has_tag(position, _DATA)
-        & ((encoding == _PCM) | (encoding == _EXTENSIBLE))
+        & (encoding == _PCM)
         & (bits == 16)
         & (channels >= 1)
         & (channels <= _MOST_CHANNELS)
@@ -100,8 +102,13 @@ def resample(samples, sample_rate, target: int):
         periods = -(-size // step)
         before, after = periods * step, periods * (target // divisor)
         spectrum = tf.signal.rfft(tf.pad(samples, [[0, before - size]]))
-        bins = tf.minimum(before, after) // 2 + 1
-        spectrum = tf.pad(spectrum[:bins], [[0, after // 2 + 1 - bins]])
+        shared = tf.minimum(before, after)
+        bins = shared // 2 + 1
+        # Half the lower rate is a single bin there, and one of two signs at the higher rate.
+        at_half = tf.where(after < before, 2.0, 0.5)
+        weights = tf.where(2 * tf.range(bins) == shared, at_half, 1.0)
+        spectrum = spectrum[:bins] * tf.cast(weights, spectrum.dtype)
+        spectrum = tf.pad(spectrum, [[0, after // 2 + 1 - bins]])
         resampled = tf.signal.irfft(spectrum, [after])
         ratio = tf.cast(target, tf.float32) / tf.cast(sample_rate, tf.float32)
         length = tf.cast(tf.round(tf.cast(size, tf.float32) * ratio), tf.int32)

@@ -28,8 +28,8 @@ class PaddingToBlank(keras.layers.Layer):
     """
 
     def __init__(self, **kwargs):
-        # The softmax and the loss above are computed in float32 whatever the policy. The cast is
-        # made in `call`, since a tensor that Keras casts for a layer arrives there without its mask.
+        # The softmax and the loss above are computed in float32 whatever the policy. `call` makes
+        # the cast, since a tensor that Keras casts for a layer arrives there without its mask.
         super().__init__(dtype="float32", autocast=False, **kwargs)
         self.supports_masking = True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import sys
@@ -214,6 +215,26 @@ class AudioData:
         if utterance.duration is not None:
             return utterance.duration
         return audio_duration(resolve_audio(utterance, self._manifest_path), raw=self._raw)
+
+
+def endless(data: TrainingData, first_epoch: int = 0) -> tf.data.Dataset:
+    """The training batches of one epoch after the other, without end, for `keras.Model.fit`.
+
+    Epochs differ in their number of batches, which `fit` does not expect of a dataset: with this
+    one, give it `steps_per_epoch`.
+
+    Args:
+        data: a corpus.
+        first_epoch: the epoch to begin with, from 0. Defaults to 0, the ordered one of SortaGrad.
+    """
+
+    def batches():
+        for epoch in itertools.count(first_epoch):
+            yield from data.epoch(epoch)
+
+    return tf.data.Dataset.from_generator(
+        batches, output_signature=data.epoch(first_epoch).element_spec
+    ).prefetch(1)
 
 
 def run_fingerprint(recipe: Recipe, data: TrainingData) -> str:

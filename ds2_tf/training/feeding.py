@@ -96,26 +96,6 @@ def epoch_batches(
     ).prefetch(tf.data.AUTOTUNE)
 
 
-def endless_batches(*args, **kwargs):
-    """The batches of epoch 0, 1, 2 and so on, without end, for `keras.Model.fit`.
-
-    The number of batches differs from epoch to epoch, which `fit` cannot know: give it
-    `steps_per_epoch`.
-
-    Args:
-        *args: of `epoch_batches`, without the epoch.
-        **kwargs: likewise.
-
-    Returns:
-        A dataset like that of `epoch_batches`.
-    """
-    import tensorflow as tf
-
-    return tf.data.Dataset.counter().flat_map(
-        lambda epoch: epoch_batches(*args, epoch=epoch, **kwargs)
-    )
-
-
 def evaluation_batches(
     record_files: Sequence[str],
     alphabet: Alphabet,

@@ -16,11 +16,11 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
 from ds2_tf.audio.reading import read_audio
+from ds2_tf.audio.wav import wav_bytes
 from ds2_tf.corpora.manifest import resolve_audio
 from ds2_tf.corpora.records import read_records
 from ds2_tf.corpora.rejection import RejectionReport
 from ds2_tf.errors import UserError
-from ds2_tf.export.check import wav_bytes
 from pipeline.components.artifacts import record_files, saved_model_path
 from pipeline.ingestion.config import IngestionConfig
 from pipeline.ingestion.sources import ManifestSource, expand_manifests, read_sources

@@ -14,9 +14,9 @@ import soundfile
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from ds2_tf.audio.reading import AudioError
+from ds2_tf.audio.wav import wav_bytes
 from ds2_tf.errors import UserError
 from serving.client import Client, ClientError, TensorInfo
-from serving.wav import wav_bytes
 
 
 @pytest.fixture(scope="module")

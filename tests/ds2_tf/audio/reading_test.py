@@ -68,9 +68,7 @@ class TestFormats:
     def test_wav_written_by_scipy(self, tmp_path, dtype, scale):
         samples = pcm().astype(np.float64) / 32768
         offset = 128 if dtype == "uint8" else 0
-        scipy.io.wavfile.write(
-            tmp_path / "a.wav", RATE, (samples * scale + offset).astype(dtype)
-        )
+        scipy.io.wavfile.write(tmp_path / "a.wav", RATE, (samples * scale + offset).astype(dtype))
         tolerance = 2 / 128 if dtype == "uint8" else 1e-6
         np.testing.assert_allclose(read_audio(tmp_path / "a.wav"), samples, atol=tolerance)
 
@@ -82,9 +80,7 @@ class TestFormats:
         left, right = pcm(seed=1), pcm(seed=2)
         data = np.stack([left, right], axis=1).tobytes()
         result = read_audio(write_wav(tmp_path / "a.wav", data, channels=2))
-        np.testing.assert_allclose(
-            result, (left / 32768.0 + right / 32768.0) / 2, atol=1e-6
-        )
+        np.testing.assert_allclose(result, (left / 32768.0 + right / 32768.0) / 2, atol=1e-6)
 
     @pytest.mark.parametrize("byte_format", ["01", "10"])
     def test_sphere(self, tmp_path, byte_format):

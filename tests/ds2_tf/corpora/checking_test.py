@@ -57,9 +57,7 @@ def test_missing_audio(good, tmp_path):
     assert reason_of(bad, tmp_path) == "missing-audio"
 
 
-@pytest.mark.parametrize(
-    "content, reason", [(b"", "empty-audio"), (b"some text", "not-audio")]
-)
+@pytest.mark.parametrize("content, reason", [(b"", "empty-audio"), (b"some text", "not-audio")])
 def test_audio_that_cannot_be_read(good, tmp_path, content, reason):
     (tmp_path / "bad.wav").write_bytes(content)
     assert reason_of(dataclasses.replace(good, audio="bad.wav"), tmp_path) == reason

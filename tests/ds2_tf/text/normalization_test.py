@@ -28,8 +28,10 @@ from ds2_tf.text.normalization import normalize_english
         ("4 the", "four the"),
         ("2x", "two x"),
         ("007", "seven"),
-        ("1234567890123456", "one two three four five six seven eight nine zero one two three "
-         "four five six"),
+        (
+            "1234567890123456",
+            "one two three four five six seven eight nine zero one two three four five six",
+        ),
         ("caf\u00e9 cafe\u0301", "café café"),
         ("", ""),
         (" .,;' ", ""),
