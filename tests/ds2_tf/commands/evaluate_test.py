@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ds2 evaluate` as it is typed."""
+
+import json
+
+import pytest
+
+from ds2_tf import cli
+from ds2_tf.corpora.manifest import Utterance, write_manifest
+
+
+@pytest.fixture
+def manifest(tmp_path, wav_file, noise):
+    utterances = []
+    for number in range(3):
+        (tmp_path / f"{number}.wav").write_bytes(wav_file(noise(8000, seed=number)))
+        split = "dev" if number else "test"
+        utterances.append(Utterance(f"u{number}", f"{number}.wav", "a b", split=split))
+    write_manifest(tmp_path / "manifest.jsonl", utterances)
+    return tmp_path / "manifest.jsonl"
+
+
+@pytest.fixture
+def evaluate(manifest, tiny_model_directory, capsys):
+    def run(*words):
+        model = ["--model", str(tiny_model_directory), "--manifest", str(manifest)]
+        status = cli.main(["evaluate", *model, *map(str, words)])
+        return status, capsys.readouterr()
+
+    return run
+
+
+def test_json(evaluate, tmp_path):
+    status, output = evaluate("--json", "--output", tmp_path / "results.jsonl")
+    assert status == 0
+    result = json.loads(output.out)
+    required = "wer cer words utterances substitutions insertions deletions"
+    assert result.keys() >= set(required.split())
+    assert (result["utterances"], result["words"]) == (3, 6)
+    errors = result["substitutions"] + result["insertions"] + result["deletions"]
+    assert result["wer"] == pytest.approx(errors / 6)
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert [line["id"] for line in lines] == ["u0", "u1", "u2"]
+    assert sum(line["word_errors"] for line in lines) == errors
+
+
+def test_text_and_split(evaluate):
+    status, output = evaluate("--split", "dev")
+    assert status == 0
+    assert output.out.startswith("WER ") and "2 utterances, 0.0 minutes" in output.out
+
+
+def test_a_missing_recording_is_over_the_limit(evaluate, manifest):
+    (manifest.parent / "1.wav").unlink()
+    status, output = evaluate()
+    assert status == 1
+    assert "33.33% of the corpus cannot be used" in output.err and not output.out
+    assert evaluate("--max-bad-share", "0.5")[0] == 0

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recipes: read from YAML, written back, and errors that name the key."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from ds2_tf.config import (
+    ConvolutionConfig,
+    ModelConfig,
+    Recipe,
+    TrainingConfig,
+    from_dict,
+    load_recipe,
+    to_dict,
+)
+from ds2_tf.errors import UserError
+from ds2_tf.text.alphabet import Alphabet
+
+RECIPE = """
+model:
+  convolutions:
+    - {filters: 32, kernel: [41, 11], stride: [2, 2]}
+    - {filters: 32, kernel: [21, 11]}
+  recurrent_layers: 3
+  recurrent_units: 256
+training:
+  epochs: 20
+  batch_frames: 20000
+  learning_rate: 5e-4
+  clip_norm: 400
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(text):
+        path = tmp_path / "recipe.yaml"
+        path.write_text(text)
+        return load_recipe(path)
+
+    return read
+
+
+def test_a_recipe(read):
+    recipe = read(RECIPE)
+    assert recipe.model.convolutions == (
+        ConvolutionConfig(32, (41, 11), (2, 2)),
+        ConvolutionConfig(32, (21, 11), (1, 1)),
+    )
+    # YAML 1.1 takes 5e-4 for text, and 400 is an integer.
+    assert recipe.training.learning_rate == 5e-4
+    assert recipe.training.clip_norm == 400.0
+    assert isinstance(recipe.training.clip_norm, float)
+    assert Alphabet(recipe.alphabet) == Alphabet.english()
+    assert recipe.features.num_bins == 161
+    assert recipe.model.bidirectional and recipe.training.sortagrad
+
+
+def test_round_trip_through_yaml_and_json(read):
+    recipe = read(RECIPE + "features: {hop_seconds: 0.02}\nalphabet: 'ab '\n")
+    assert recipe.features.hop_samples == 320
+    for dump, load in ((yaml.safe_dump, yaml.safe_load), (json.dumps, json.loads)):
+        assert from_dict(Recipe, load(dump(to_dict(recipe))), "test") == recipe
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "expected keys and values, got None"),
+        ("- 1", r"expected keys and values, got \[1\]"),
+        ("{", "is not YAML"),
+        (RECIPE + "optimiser: sgd\n", "unknown key optimiser"),
+        (RECIPE.replace("epochs", "epoch"), "epoch"),
+        (RECIPE.replace("  recurrent_units: 256\n", ""), "recurrent_units"),
+        (RECIPE.replace("256", "many"), "recurrent_units"),
+        (RECIPE.replace("256", "2.5"), "recurrent_units"),
+        (RECIPE.replace("5e-4", "fast"), "fast"),
+        (RECIPE.replace("[41, 11]", "[41, 11, 3]"), "kernel"),
+        (RECIPE.replace("[41, 11]", "[41, x]"), "kernel"),
+        (RECIPE.replace("256", "256\n  cell: mgu"), '"gru", "lstm" or "rnn", got \'mgu\''),
+        (RECIPE.replace("256", "256\n  lookahead_frames: 9"), "sees the whole future.*got 9"),
+        (RECIPE.replace("256", "256\n  causal: true"), "sees the whole future.*got true"),
+        (RECIPE + "  optimizer: adam\n", '"adamw" or "sgd", got \'adam\''),
+        (RECIPE + "  max_frames: 20001\n", r"max_frames \(20001\) must not exceed.*\(20000\)"),
+        (RECIPE + "features: {hop_seconds: 0}\n", "hop"),
+    ],
+)
+def test_mistakes_are_named(read, text, message):
+    with pytest.raises(UserError, match=message):
+        read(text)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(UserError, match="recipe.yaml cannot be read: No such file"):
+        load_recipe(tmp_path / "recipe.yaml")
+
+
+def test_time_stride_and_output_frames():
+    convolutions = (
+        ConvolutionConfig(1, (1, 3), (1, 3)),
+        ConvolutionConfig(1, (1, 2), (1, 2)),
+    )
+    model = ModelConfig(convolutions, 1, 1)
+    assert model.time_stride == 6
+    frames = np.arange(100)
+    np.testing.assert_array_equal(model.output_frames(frames), np.ceil(np.ceil(frames / 3) / 2))
+    assert model.output_frames(7) == 2
+
+
+def test_every_field_is_documented():
+    """The docstrings are the reference of the recipe format."""
+    for cls in (ConvolutionConfig, ModelConfig, TrainingConfig, Recipe):
+        for field in dataclasses.fields(cls):
+            assert f"    {field.name}: " in cls.__doc__, (cls, field.name)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recognition in this process: independent of the batch, in order, of any length."""
+
+import numpy as np
+import pytest
+
+from ds2_tf import recognizer as module
+from ds2_tf.errors import UserError
+from ds2_tf.recognizer import Recognizer
+
+
+@pytest.fixture(scope="module")
+def recognizer(tiny_model_directory):
+    return Recognizer.load(tiny_model_directory)
+
+
+@pytest.fixture(scope="module")
+def recordings(noise):
+    lengths = [5000, 16000, 0, 159, 160, 7777, 3200, 12001]
+    return [noise(n, seed).astype(np.float32) / 2**15 for seed, n in enumerate(lengths)]
+
+
+def test_results_come_in_order_and_do_not_depend_on_the_batch(recognizer, recordings):
+    together = recognizer.recognize(recordings)
+    assert len(together) == len(recordings)
+    for recording, result in zip(recordings, together):
+        (alone,) = recognizer.recognize([recording])
+        assert alone.text == result.text
+        frames = -(-(len(recording) // 160) // 2)
+        assert alone.log_probs.shape == result.log_probs.shape == (frames, 29)
+        np.testing.assert_allclose(alone.log_probs, result.log_probs, atol=1e-4)
+        assert result.score == pytest.approx(result.log_probs.max(-1).sum(), rel=1e-5)
+    assert together[1].text and together[2].text == together[3].text == ""
+
+
+def test_scores_are_log_probabilities(recognizer, recordings):
+    (result,) = recognizer.recognize(recordings[:1])
+    np.testing.assert_allclose(np.exp(result.log_probs).sum(-1), 1.0, rtol=1e-4)
+    assert result.score < 0
+
+
+def test_nothing_to_recognize(recognizer):
+    assert recognizer.recognize([]) == []
+
+
+def test_sample_rate(recognizer):
+    assert recognizer.sample_rate == 16000
+
+
+@pytest.mark.parametrize("budget, most", [(1000, 32), (10, 32), (100000, 3), (250, 2)])
+def test_batches_hold_everything_once_within_the_budget(recognizer, monkeypatch, budget, most):
+    monkeypatch.setattr(module, "_BATCH_FRAMES", budget)
+    monkeypatch.setattr(module, "_MAX_BATCH_SIZE", most)
+    lengths = np.random.default_rng(0).integers(0, 30000, 40).tolist()
+    batches = list(recognizer._batches(lengths))
+    assert sorted(index for batch in batches for index in batch) == list(range(40))
+    for batch in batches:
+        longest = max(lengths[index] for index in batch) // 160
+        assert len(batch) <= most
+        assert len(batch) == 1 or len(batch) * longest <= budget
+
+
+def test_no_model(tmp_path):
+    with pytest.raises(UserError, match="not a model directory"):
+        Recognizer.load(tmp_path)
