@@ -61,14 +61,21 @@ def test_every_utterance_once_an_epoch(corpus, epoch, sortagrad):
 
 
 def test_sortagrad_goes_from_short_to_long(corpus):
-    longest = [int(inputs["num_frames"].max()) for inputs, _ in batches_of(corpus, 0)]
-    shortest = [int(inputs["num_frames"].min()) for inputs, _ in batches_of(corpus, 0)]
-    # The last of every bucket come at the end, when no more can fill them.
-    boundaries = [0, *bucket_boundaries(300)]
-    full = [number for number, size in enumerate(longest) if size == max(longest[: number + 1])]
-    assert full[: len(longest) // 2] == list(range(len(longest) // 2))
-    for low, high in zip(shortest, longest):
-        assert np.searchsorted(boundaries, low) == np.searchsorted(boundaries, high)
+    """One by one; within each round of the three files the order is free."""
+    batches = batches_of(corpus, 0, config(max_batch_size=1))
+    lengths = [int(inputs["num_frames"][0]) for inputs, _ in batches]
+    assert len(lengths) == 60
+    assert all(a <= b for a, b in zip(lengths, lengths[3:]))
+    shuffled = batches_of(corpus, 1, config(max_batch_size=1))
+    lengths = [int(inputs["num_frames"][0]) for inputs, _ in shuffled]
+    assert any(a > b for a, b in zip(lengths, lengths[3:]))
+
+
+def test_batches_hold_utterances_of_like_length(corpus):
+    boundaries = bucket_boundaries(300)
+    for inputs, _ in batches_of(corpus, 1):
+        buckets = np.searchsorted(boundaries, inputs["num_frames"])
+        assert len(set(buckets.tolist())) == 1
 
 
 def test_other_epochs_have_other_orders(corpus):

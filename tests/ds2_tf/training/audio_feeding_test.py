@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches straight from recordings: the same features, every utterance, nothing impossible."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ds2_tf.audio.reading import read_audio
+from ds2_tf.audio.spectrogram import log_spectrogram
+from ds2_tf.config import (
+    AudioAugmentationConfig,
+    AugmentationConfig,
+    ConvolutionConfig,
+    ModelConfig,
+    Recipe,
+    TrainingConfig,
+)
+from ds2_tf.corpora.manifest import Utterance, write_manifest
+from ds2_tf.corpora.rejection import TooManyRejections
+from ds2_tf.errors import UserError
+from ds2_tf.text.alphabet import Alphabet
+from ds2_tf.training.audio_feeding import epoch_order
+from ds2_tf.training.data import AudioData, RecordData
+
+ALPHABET = Alphabet("abcd ")
+RECIPE = Recipe(
+    ModelConfig((ConvolutionConfig(2, (3, 3), (2, 2)),), 1, 4),
+    TrainingConfig(epochs=3, batch_frames=300, max_frames=300, max_batch_size=4),
+    alphabet="abcd ",
+)
+
+
+def with_audio_augmentation(**changes):
+    augmentation = AugmentationConfig(audio=AudioAugmentationConfig(**changes))
+    training = dataclasses.replace(RECIPE.training, augmentation=augmentation)
+    return dataclasses.replace(RECIPE, training=training)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory, wav_file, noise, random_texts):
+    """Twelve recordings to train on, of 0.5 to 1.6 s, and two to watch."""
+    directory = tmp_path_factory.mktemp("recordings")
+    utterances = []
+    for number, text in enumerate(sorted(random_texts(14), key=len)):
+        samples = noise(8000 + 1600 * number, seed=number)
+        (directory / f"{number}.wav").write_bytes(wav_file(samples))
+        split = "dev" if number in (3, 8) else "train"
+        utterances.append(Utterance(f"u{number}", f"{number}.wav", text[:12], split=split))
+    write_manifest(directory / "manifest.jsonl", utterances)
+    return directory / "manifest.jsonl"
+
+
+@pytest.fixture(scope="module")
+def data(manifest):
+    return AudioData(RECIPE, manifest)
+
+
+def contents(batches):
+    """Spectrogram and text of every utterance of a dataset."""
+    return [
+        (spectrogram[:frames], ALPHABET.decode(row[row >= 0]))
+        for inputs, labels in batches.as_numpy_iterator()
+        for spectrogram, frames, row in zip(inputs["spectrogram"], inputs["num_frames"], labels)
+    ]
+
+
+def test_features_are_those_of_the_recordings(data, manifest):
+    found = {len(spectrogram): spectrogram for spectrogram, _ in contents(data.epoch(1))}
+    assert sorted(found) == [50 + 10 * number for number in range(14) if number not in (3, 8)]
+    for frames, spectrogram in found.items():
+        samples = read_audio(manifest.parent / f"{(frames - 50) // 10}.wav")
+        expected, _ = log_spectrogram(samples[None], [len(samples)])
+        np.testing.assert_allclose(spectrogram, expected[0], atol=1e-5)
+
+
+def test_statistics_are_those_of_the_training_split(data):
+    spectrograms = np.concatenate([spectrogram for spectrogram, _ in contents(data.epoch(0))])
+    np.testing.assert_allclose(data.statistics.mean, spectrograms.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(data.statistics.standard_deviation, spectrograms.std(0), rtol=1e-4)
+    assert data.statistics.num_utterances == 12
+
+
+def test_sortagrad_and_order(data, manifest):
+    one_by_one = dataclasses.replace(RECIPE.training, max_batch_size=1)
+    ordered = AudioData(dataclasses.replace(RECIPE, training=one_by_one), manifest)
+    lengths = [len(spectrogram) for spectrogram, _ in contents(ordered.epoch(0))]
+    assert lengths == sorted(lengths)
+    texts = [[text for _, text in contents(data.epoch(epoch))] for epoch in (1, 1, 2)]
+    assert texts[0] == texts[1] != texts[2] and sorted(texts[0]) == sorted(texts[2])
+
+
+def test_dev_split(data):
+    assert sorted(len(spectrogram) for spectrogram, _ in contents(data.dev())) == [80, 130]
+
+
+def test_epoch_order():
+    durations = [3.0, 1.0, 2.0, 1.0]
+    assert epoch_order(durations, True, 1, 0).tolist() == [1, 3, 2, 0]
+    orders = {
+        tuple(epoch_order(range(50), sortagrad, seed, epoch))
+        for sortagrad, seed, epoch in [(False, 1, 0), (True, 1, 1), (True, 2, 1), (True, 1, 2)]
+    }
+    assert len(orders) == 4 and all(sorted(order) == list(range(50)) for order in orders)
+
+
+def test_recordings_are_changed_anew_in_every_epoch_but_not_in_dev(manifest, data):
+    changed = AudioData(with_audio_augmentation(volume_db=(-6.0, 6.0), noise_share=0.5), manifest)
+    np.testing.assert_array_equal(changed.statistics.mean, data.statistics.mean)
+    epochs = [
+        {len(spectrogram): spectrogram for spectrogram, _ in contents(changed.epoch(epoch))}
+        for epoch in (1, 1, 2)
+    ]
+    assert epochs[0].keys() == epochs[2].keys()
+    for frames, spectrogram in epochs[0].items():
+        np.testing.assert_array_equal(spectrogram, epochs[1][frames])
+        assert np.abs(spectrogram - epochs[2][frames]).max() > 0.01
+    for (one, text), (other, other_text) in zip(contents(changed.dev()), contents(data.dev())):
+        np.testing.assert_array_equal(one, other)
+        assert text == other_text
+
+
+def test_what_became_too_short_for_its_text_is_left_out(manifest):
+    """Four times as fast, 0.5 s is 12 frames, and 6 of the network."""
+    fast = AudioData(with_audio_augmentation(speed=(4.0, 4.0)), manifest)
+    found = contents(fast.epoch(1))
+    assert 0 < len(found) <= 12
+    for spectrogram, text in found:
+        repeats = sum(a == b for a, b in zip(text, text[1:]))
+        assert -(-len(spectrogram) // 2) >= len(text) + repeats
+
+
+def test_too_long_utterances_are_left_out_of_training_alone(manifest):
+    training = dataclasses.replace(RECIPE.training, max_frames=100, batch_frames=100)
+    short = AudioData(dataclasses.replace(RECIPE, training=training), manifest)
+    assert max(len(spectrogram) for spectrogram, _ in contents(short.epoch(1))) == 100
+    assert sorted(len(spectrogram) for spectrogram, _ in contents(short.dev())) == [80, 130]
+
+
+def test_fingerprint_changes_with_a_recording(data, manifest, tmp_path):
+    for path in manifest.parent.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    copy = tmp_path / manifest.name
+    assert AudioData(RECIPE, copy).fingerprint == data.fingerprint
+    content = bytearray((tmp_path / "5.wav").read_bytes())
+    content[1000] ^= 1
+    (tmp_path / "5.wav").write_bytes(content)
+    assert AudioData(RECIPE, copy).fingerprint != data.fingerprint
+
+
+def test_bad_recordings(manifest, tmp_path):
+    lines = manifest.read_text().splitlines()
+    for path in manifest.parent.glob("*.wav"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "6.wav").write_bytes(b"")
+    copy = tmp_path / "manifest.jsonl"
+    copy.write_text("\n".join(lines))
+    with pytest.raises(TooManyRejections, match="u6: empty-audio"):
+        AudioData(RECIPE, copy)
+    assert AudioData(RECIPE, copy, max_bad_share=0.1).statistics.num_utterances == 11
+
+
+def test_a_missing_split(manifest):
+    with pytest.raises(UserError, match=r"no split 'test'; found \['dev', 'train'\]"):
+        AudioData(RECIPE, manifest, dev_split="test")
+
+
+def test_records_cannot_be_changed_as_recordings():
+    with pytest.raises(UserError, match="records hold features only"):
+        RecordData(with_audio_augmentation(noise_share=0.4), ["train"], ["dev"])
