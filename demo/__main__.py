@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -32,6 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if (args.corpus == "an4") != bool(args.corpus_directory):
         parser.error("CORPUS=an4 needs CORPUS_DIR=<directory of AN4>, and only that does")
+    # What TensorFlow and Google's libraries say on every start is not about the demonstration.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
+    os.environ["PYTHONUNBUFFERED"] = "1"
+    warnings.filterwarnings("ignore", category=FutureWarning)
     started = time.monotonic()
     work = ROOT / ".demo" / args.corpus
     config = ROOT / "demo" / f"{args.corpus}.yaml"
@@ -100,7 +106,7 @@ def _server(models: pathlib.Path) -> Iterator[str]:
     """Runs `ds2 serve` on a free port and gives its address once it is ready."""
     command = [*_ds2_command(), "serve", str(models), "--port", "0"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=_environment()
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         try:
             for line in process.stdout:
@@ -115,15 +121,11 @@ def _server(models: pathlib.Path) -> Iterator[str]:
 
 
 def _ds2(*words: str) -> None:
-    subprocess.run([*_ds2_command(), *words], check=True, env=_environment())
+    subprocess.run([*_ds2_command(), *words], check=True)
 
 
 def _ds2_command() -> list[str]:
     return [sys.executable, "-m", "ds2_tf.cli"]
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"}
 
 
 def _say(text: str) -> None:
