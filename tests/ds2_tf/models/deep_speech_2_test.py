@@ -82,7 +82,7 @@ def test_output_frames_are_those_of_the_output(streaming_config, make_network):
     for row in range(50):
         assert (probabilities[row, expected[row] :, 0] == 1.0).all()
         assert (probabilities[row, : expected[row]].max(-1) < 1.0).any(), row
-    for length in range(1, 51):
+    for length in (*range(1, 10), 49, 50):
         shape = run(network, spectrograms(1, length), [length]).shape
         assert shape[1] == streaming_config.output_frames(length) == -(-length // 4)
 
