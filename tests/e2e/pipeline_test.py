@@ -128,22 +128,22 @@ def test_pushed_model_transcribes_through_the_server(finished, corpus):
     _, summary = finished
     base_path = pathlib.Path(summary["pushed"]).parent
     utterances = list(read_manifest(corpus / "test.jsonl"))
-    server = subprocess.Popen(
+    with subprocess.Popen(
         [*_DS2, "serve", str(base_path), "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-    )
-    try:
-        ready = next(line for line in server.stdout if "gRPC at" in line)
-        port = re.search(r"gRPC at \S*:(\d+)", ready)[1]
-        with Client(f"127.0.0.1:{port}") as client:
-            answers = client.transcribe_batch(
-                [resolve_audio(u, corpus / "test.jsonl") for u in utterances]
-            )
-    finally:
-        server.terminate()
-    assert server.wait(timeout=30) == 0
+    ) as server:
+        try:
+            ready = next(line for line in server.stdout if "gRPC at" in line)
+            port = re.search(r"gRPC at \S*:(\d+)", ready)[1]
+            with Client(f"127.0.0.1:{port}") as client:
+                answers = client.transcribe_batch(
+                    [resolve_audio(u, corpus / "test.jsonl") for u in utterances]
+                )
+        finally:
+            server.terminate()
+        assert server.wait(timeout=30) == 0
     rate = total(word_errors(u.transcript, a.text) for u, a in zip(utterances, answers)).rate
     # Features are kept in 16 bits in the records and not in the server: nearly, not quite the same.
     assert rate == pytest.approx(summary["evaluation"]["word_error_rate"], abs=0.03)
