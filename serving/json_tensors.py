@@ -316,7 +316,7 @@ def _check_lossless(value: int | float, dtype: tf.DType) -> None:
     if isinstance(value, int):
         lossless = abs(value) <= 2 ** _FLOAT_DIGITS[dtype] - 1
     else:
-        lossless = not math.isfinite(value) or abs(value) <= dtype.max
+        lossless = not math.isfinite(value) or abs(value) <= float(dtype.max)
     if not lossless:
         raise errors.invalid_argument(
             f"Cannot convert JSON value: {_text(value)} to {_type_name(dtype)} without loss of "
