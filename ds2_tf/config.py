@@ -11,6 +11,15 @@ from ds2_tf.audio.spectrogram import SpectrogramConfig
 from ds2_tf.errors import UserError
 from ds2_tf.text.alphabet import Alphabet
 
+CELLS = ("gru", "lstm", "rnn")
+OPTIMIZERS = ("adamw", "sgd")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+def _require(condition: bool, requirement: str, found: object) -> None:
+    if not condition:
+        raise UserError(f"{requirement}; got {found!r}.")
+
 
 @dataclasses.dataclass(frozen=True)
 class ConvolutionConfig:
@@ -25,6 +34,16 @@ class ConvolutionConfig:
     filters: int
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
+
+    def __post_init__(self):
+        _require(self.filters >= 1, "filters of a convolution must be at least 1", self.filters)
+        for size, step in zip(self.kernel, self.stride):
+            _require(
+                size >= step >= 1,
+                "a convolution's kernel must be at least as large as its stride, and that at least "
+                "1, in [frequency, time]",
+                f"kernel {list(self.kernel)} and stride {list(self.stride)}",
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +73,16 @@ class ModelConfig:
     causal: bool = False
 
     def __post_init__(self):
-        if self.cell not in ("gru", "lstm", "rnn"):
-            raise UserError(f'model.cell must be "gru", "lstm" or "rnn", got {self.cell!r}.')
+        _require(self.cell in CELLS, f"model.cell must be one of {', '.join(CELLS)}", self.cell)
+        for name in ("recurrent_layers", "recurrent_units"):
+            value = getattr(self, name)
+            _require(value >= 1, f"model.{name} must be at least 1", value)
+        _require(0 <= self.dropout < 1, "model.dropout must be from 0 to under 1", self.dropout)
+        _require(
+            self.lookahead_frames >= 0,
+            "model.lookahead_frames must not be negative",
+            self.lookahead_frames,
+        )
         if self.bidirectional and (self.lookahead_frames or self.causal):
             raise UserError(
                 "A bidirectional model sees the whole future: set bidirectional to false, or "
@@ -164,8 +191,20 @@ class TrainingConfig:
     augmentation: AugmentationConfig = AugmentationConfig()
 
     def __post_init__(self):
-        if self.optimizer not in ("adamw", "sgd"):
-            raise UserError(f'training.optimizer must be "adamw" or "sgd", got {self.optimizer!r}.')
+        for name, known in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
+            value = getattr(self, name)
+            _require(value in known, f"training.{name} must be one of {', '.join(known)}", value)
+        for name in ("epochs", "batch_frames", "max_batch_size", "max_frames", "shuffle_buffer"):
+            value = getattr(self, name)
+            _require(value >= 1, f"training.{name} must be at least 1", value)
+        for name in ("learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            _require(value > 0, f"training.{name} must be over 0", value)
+        _require(
+            self.annealing == 0 or self.annealing >= 1,
+            "training.annealing must be 0 (cosine) or at least 1 (a divisor)",
+            self.annealing,
+        )
         if self.max_frames > self.batch_frames:
             raise UserError(
                 f"training.max_frames ({self.max_frames}) must not exceed training.batch_frames "

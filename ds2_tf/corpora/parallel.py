@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import multiprocessing
 import os
@@ -14,6 +15,7 @@ Result = TypeVar("Result")
 
 # Starting a process costs as much as reading some hundred utterances.
 _ITEMS_WORTH_A_PROCESS = 200
+_ITEMS_AT_A_TIME = 16
 
 
 def map_in_processes(
@@ -40,9 +42,13 @@ def map_in_processes(
         if jobs == 1:
             results = map(function, items)
         else:
-            # Not fork: TensorFlow may have threads running in this process.
-            pool = stack.enter_context(multiprocessing.get_context("spawn").Pool(jobs))
-            results = pool.imap(function, items, chunksize=16)
+            # Not fork: TensorFlow may have threads running in this process. And not a Pool, which
+            # waits forever for a process that was killed.
+            context = multiprocessing.get_context("spawn")
+            pool = stack.enter_context(
+                concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context)
+            )
+            results = pool.map(function, items, chunksize=_ITEMS_AT_A_TIME)
         yield from tqdm(
             results, total=len(items), desc=description, unit=" utterances", disable=not progress
         )

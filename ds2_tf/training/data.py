@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -22,10 +22,10 @@ from ds2_tf.audio.spectrogram import FEATURE_VERSION
 from ds2_tf.config import AudioAugmentationConfig, Recipe, to_dict
 from ds2_tf.corpora.checking import check_corpus, parse_lines
 from ds2_tf.corpora.manifest import Utterance, resolve_audio
+from ds2_tf.corpora.records import read_records
 from ds2_tf.corpora.rejection import DEFAULT_LIMIT, RejectionReport
 from ds2_tf.corpora.statistics import (
     SpectrogramStatistics,
-    compute_record_statistics,
     compute_statistics,
 )
 from ds2_tf.errors import UserError
@@ -63,7 +63,9 @@ class RecordData:
         statistics: of the training split. Defaults to reading it once.
 
     Raises:
-        UserError: there are no files, or the recipe changes recordings, which are not at hand.
+        UserError: there are no files, or the recipe changes recordings, which are not at hand, or
+            without `statistics`, which takes reading the files: a transcript has characters outside
+            the recipe's alphabet.
     """
 
     def __init__(
@@ -83,7 +85,9 @@ class RecordData:
         self._train_files = train_files
         self._dev_files = dev_files
         self._alphabet = Alphabet(recipe.alphabet)
-        self.statistics = statistics or compute_record_statistics(train_files, recipe.features)
+        self.statistics = statistics or compute_statistics(
+            _spectrograms_of_records(train_files, recipe, self._alphabet)
+        )
         self._augment = spec_augment(augmentation, self.statistics.mean)
 
     @property
@@ -246,6 +250,18 @@ def run_fingerprint(recipe: Recipe, data: TrainingData) -> str:
     del content["training"]["checkpoint_seconds"]
     text = json.dumps([content, FEATURE_VERSION, data.fingerprint], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _spectrograms_of_records(files, recipe, alphabet) -> Iterator[np.ndarray]:
+    for record in read_records(files, recipe.features.num_bins).as_numpy_iterator():
+        transcript = record["transcript"].decode("utf-8")
+        unknown = alphabet.unknown_characters(transcript)
+        if unknown:
+            raise UserError(
+                f"The record {record['id'].decode('utf-8')} has {unknown!r} in {transcript!r}, "
+                "which the recipe's alphabet lacks: ingest the corpus again with this recipe."
+            )
+        yield record["spectrogram"]
 
 
 def _usable_utterances(recipe, manifest_path, raw, max_bad_share) -> list[Utterance]:

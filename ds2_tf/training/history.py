@@ -10,6 +10,8 @@ import pathlib
 
 import keras
 
+from ds2_tf.errors import UserError
+
 BEST_WEIGHTS_NAME = "best.weights.h5"
 HISTORY_NAME = "history.jsonl"
 
@@ -42,12 +44,20 @@ class History:
         directory: holds both files.
         epochs: how many epochs of an interrupted run to take up; what was written of later ones
             is forgotten, since they will be trained again.
+
+    Raises:
+        UserError: fewer epochs were written.
     """
 
     def __init__(self, directory: str | os.PathLike, epochs: int):
         self._directory = pathlib.Path(directory)
         self._path = self._directory / HISTORY_NAME
-        lines = self._path.read_text("utf-8").splitlines() if epochs else []
+        lines = self._path.read_text("utf-8").splitlines() if self._path.exists() else []
+        if len(lines) < epochs:
+            raise UserError(
+                f"{self._path} should tell of {epochs} epochs and tells of {len(lines)}: the "
+                "state of this run is damaged. Remove the directory to start anew."
+            )
         self.epochs = [EpochResult(**json.loads(line)) for line in lines[:epochs]]
 
     @property
@@ -68,7 +78,9 @@ class History:
             temporary = self.best_weights.with_name("new-" + BEST_WEIGHTS_NAME)
             model.save_weights(temporary, overwrite=True)
             temporary.replace(self.best_weights)
-        self._path.write_text(self.text(), "utf-8")
+        new = self._path.with_name("new-" + HISTORY_NAME)
+        new.write_text(self.text(), "utf-8")
+        new.replace(self._path)
 
     def text(self) -> str:
         """The epochs as JSON lines."""

@@ -13,20 +13,28 @@ NESTEROV_MOMENTUM = 0.99
 
 
 def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
-    """AdamW, or SGD with Nesterov momentum 0.99 as in the paper; the whole gradient is clipped."""
+    """AdamW, or SGD with Nesterov momentum 0.99 as in the paper; the whole gradient is clipped.
+
+    With "mixed_float16" the loss is scaled, as much as the gradients allow: float16 would lose the
+    small ones.
+    """
     if config.optimizer == "sgd":
-        return keras.optimizers.SGD(
+        optimizer = keras.optimizers.SGD(
             config.learning_rate,
             momentum=NESTEROV_MOMENTUM,
             nesterov=True,
             global_clipnorm=config.clip_norm,
         )
-    return keras.optimizers.AdamW(
-        config.learning_rate,
-        weight_decay=config.weight_decay,
-        beta_2=0.98,
-        global_clipnorm=config.clip_norm,
-    )
+    else:
+        optimizer = keras.optimizers.AdamW(
+            config.learning_rate,
+            weight_decay=config.weight_decay,
+            beta_2=0.98,
+            global_clipnorm=config.clip_norm,
+        )
+    if config.precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
 
 
 def learning_rate_at(config: TrainingConfig, epoch: int, iteration: int) -> float:

@@ -72,7 +72,7 @@ def train(
             the next for a run to be taken up again.
 
     Raises:
-        UserError: the state is one of another run.
+        UserError: the state is one of another run, or damaged, or nothing can be trained on.
         DivergenceError: the loss is no number any more.
     """
     started = time.monotonic()
@@ -144,6 +144,11 @@ def _train_epoch(
         try:
             loss = float(network.train_function(iterator)["loss"])
         except tf.errors.OutOfRangeError:
+            if step == 0:
+                raise UserError(
+                    "No utterance of the training split is short enough to train on: "
+                    f"training.max_frames is {config.max_frames}."
+                ) from None
             return float(network.get_metrics_result()["loss"])
         step, iteration = step + 1, iteration + 1
         if not math.isfinite(loss):

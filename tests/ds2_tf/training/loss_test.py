@@ -127,3 +127,26 @@ def test_reduction_is_the_mean_over_utterances():
 def test_survives_its_configuration():
     again = keras.losses.deserialize(keras.losses.serialize(CTCLoss(reduction="sum")))
     assert isinstance(again, CTCLoss) and again.reduction == "sum"
+
+
+@pytest.mark.parametrize("rows", [[(), (1,)], [(), ()]])
+def test_rows_without_labels_are_all_blank(rows):
+    logits = random_logits(len(rows), 3)
+    expected = [by_enumeration(row, x) for row, x in zip(rows, logits.astype(np.float64))]
+    labels = np.full((2, 2), -1, np.int32)
+    for labels_row, row in zip(labels, rows):
+        labels_row[: len(row)] = row
+    np.testing.assert_allclose(CTCLoss(reduction=None)(labels, logits), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("gap", [50.0, 90.0, 1000.0])
+def test_a_network_that_is_wrong_and_sure_can_still_learn(gap):
+    """The label's logit lies far below the blank's, beyond what a float32 probability holds."""
+    logits = tf.constant([[[gap, 0.0, 0.0, 0.0]] * 3])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = CTCLoss()(padded([(1,)]), logits)
+    gradient = tape.gradient(loss, logits).numpy()
+    assert np.isfinite(loss) and loss > 40
+    assert np.isfinite(gradient).all()
+    assert (gradient[0, :, 1] < 0).all() and (gradient[0, :, 0] > 0).all()

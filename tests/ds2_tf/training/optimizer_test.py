@@ -64,3 +64,9 @@ def test_adamw_decays_weights():
     optimizer.build([weight])
     optimizer.apply([keras.ops.zeros(1)])
     np.testing.assert_allclose(weight.numpy(), [1.0 - 0.1 * 0.5], rtol=1e-5)
+
+
+def test_float16_scales_the_loss():
+    optimizer = make_optimizer(config(precision="mixed_float16"))
+    assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    assert not isinstance(make_optimizer(config()), keras.optimizers.LossScaleOptimizer)

@@ -193,3 +193,21 @@ def test_overfits_eight_utterances(tmp_path, write_tones, capsys):
     assert description.model == recipe.model and description.alphabet == "abcd "
     card = (tmp_path / "model" / "README.md").read_text()
     assert "| dev WER, greedy | 0.00% |" in card and "recurrent_units: 24" in card
+
+
+def test_a_split_of_too_long_utterances_is_an_error(train):
+    recipe = dataclasses.replace(RECIPE, training=dataclasses.replace(TRAINING, max_frames=5))
+    with pytest.raises(UserError, match="max_frames is 5"):
+        train(recipe=recipe)
+
+
+def test_records_outside_the_alphabet_are_named(train):
+    with pytest.raises(UserError, match="alphabet lacks"):
+        train(recipe=dataclasses.replace(RECIPE, alphabet="ab "))
+
+
+def test_lost_history_is_an_error(train, tmp_path):
+    train()
+    (tmp_path / "model-state" / "history.jsonl").unlink()
+    with pytest.raises(UserError, match="damaged"):
+        train()
