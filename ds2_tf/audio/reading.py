@@ -5,17 +5,22 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import logging
 import os
 import pathlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ds2_tf.audio.byte_order import bytes_are_swapped
 from ds2_tf.audio.declared_length import declared_data_bytes
 from ds2_tf.errors import UserError
 
 if TYPE_CHECKING:
     import soundfile
+
+_LOGGER = logging.getLogger(__name__)
+_told_of_swapped_bytes = False
 
 RAW_SUFFIXES = (".raw", ".pcm")
 
@@ -81,7 +86,9 @@ def read_audio(
 ) -> np.ndarray:
     """Reads a recording: WAV, FLAC, Ogg, MP3, NIST SPHERE, AIFF, or headerless samples.
 
-    Several channels are averaged, and another sample rate is resampled (soxr, high quality).
+    Several channels are averaged, and another sample rate is resampled (soxr, high quality). Where
+    the bytes of 16-bit samples were swapped by a conversion before, they are put right, and the log
+    says so once (`ds2_tf.audio.byte_order`).
 
     Args:
         source: a path, or the bytes of a whole file.
@@ -100,7 +107,7 @@ def read_audio(
 
     data, name, arguments = _open_arguments(source, raw)
     with _open(data, name, arguments) as file:
-        declared_frames, native_rate = file.frames, file.samplerate
+        declared_frames, native_rate, subtype = file.frames, file.samplerate, file.subtype
         try:
             samples = file.read(dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
@@ -119,6 +126,8 @@ def read_audio(
         )
     if not np.isfinite(samples).all():
         raise AudioError("not-audio", f"{name} has samples that are infinite or not a number")
+    if subtype == "PCM_16":
+        samples = _in_right_byte_order(samples, name)
     mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
     if native_rate != sample_rate:
         mono = soxr.resample(mono, native_rate, sample_rate, quality="HQ")
@@ -135,6 +144,25 @@ def audio_duration(source: str | os.PathLike, *, raw: RawFormat | None = None) -
     """
     with _open(*_open_arguments(source, raw)) as file:
         return file.frames / file.samplerate
+
+
+def _in_right_byte_order(samples: np.ndarray, name: str) -> np.ndarray:
+    integers = np.rint(samples * 2.0**15).astype("<i2")
+    if not bytes_are_swapped(integers[:, 0]):
+        return samples
+    _tell_once_of_swapped_bytes(name)
+    return integers.byteswap().astype(np.float32) / np.float32(2.0**15)
+
+
+def _tell_once_of_swapped_bytes(name: str) -> None:
+    global _told_of_swapped_bytes
+    if not _told_of_swapped_bytes:
+        _told_of_swapped_bytes = True
+        _LOGGER.warning(
+            "%s has the bytes of its samples swapped; it is read in the right order, and so is "
+            "every other such recording.",
+            name,
+        )
 
 
 def _open(data: bytes, name: str, arguments: dict) -> soundfile.SoundFile:
