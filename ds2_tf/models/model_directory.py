@@ -60,7 +60,10 @@ def save_model(
     directory.mkdir(parents=True, exist_ok=True)
     # The description comes last: a directory without it is not yet a model.
     (directory / CONFIG_NAME).unlink(missing_ok=True)
-    network.save(directory / MODEL_NAME)
+    # A network in training would be saved with its optimizer, which is twice as large as itself.
+    alone = type(network).from_config(network.get_config())
+    alone.set_weights(network.get_weights())
+    alone.save(directory / MODEL_NAME)
     (directory / CARD_NAME).write_text(card, "utf-8")
     text = yaml.safe_dump(to_dict(description), allow_unicode=True, sort_keys=False)
     (directory / CONFIG_NAME).write_text(text, "utf-8")

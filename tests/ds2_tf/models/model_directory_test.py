@@ -3,6 +3,7 @@
 
 import shutil
 
+import keras
 import numpy as np
 import pytest
 import yaml
@@ -37,6 +38,16 @@ def test_round_trip(tiny_model_directory, tiny_config, make_network):
         np.testing.assert_array_equal(value, expected)
     files = sorted(path.name for path in tiny_model_directory.iterdir())
     assert files == ["README.md", "config.yaml", "model.keras"]
+
+
+def test_the_optimizer_is_left_out(tmp_path, tiny_config, make_network, directory):
+    network = make_network(tiny_config)
+    network.compile(optimizer="adam", loss="mse")
+    network.optimizer.build(network.trainable_variables)
+    save_model(tmp_path / "compiled", network, load_description(directory), "card")
+    sizes = [(d / "model.keras").stat().st_size for d in (tmp_path / "compiled", directory)]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.05)
+    assert network.optimizer is not None
 
 
 def test_alphabet_beyond_ascii(directory, tiny_config, make_network):
@@ -102,13 +113,13 @@ def test_damaged_network(directory, kept):
         load_model(directory)
 
 
-def test_an_interrupted_save_leaves_no_model(directory, tiny_config, monkeypatch):
-    class Failing:
-        def save(self, path):
-            raise OSError("No space left on device")
+def test_an_interrupted_save_leaves_no_model(directory, tiny_config, make_network, monkeypatch):
+    def fail(self, path):
+        raise OSError("No space left on device")
 
-    description = load_description(directory)
+    description, network = load_description(directory), make_network(tiny_config)
+    monkeypatch.setattr(keras.Model, "save", fail)
     with pytest.raises(OSError):
-        save_model(directory, Failing(), description, "card")
+        save_model(directory, network, description, "card")
     with pytest.raises(UserError, match="is not a model directory"):
         load_description(directory)
