@@ -100,7 +100,10 @@ class DeepSpeech2(keras.Model):
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
+        # Keras' own training step says that it trains only to a model that takes `training`. Its
+        # layers get it from the context.
+        del training
         # The mask starts in the normalization and travels with x from layer to layer.
         x = self.feature_normalization([inputs["spectrogram"], inputs["num_frames"]])
         for layer in self.stack:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from ds2_tf.config import ConvolutionConfig, ModelConfig
 from ds2_tf.models.deep_speech_2 import DeepSpeech2
+from ds2_tf.training.loss import CTCLoss
 
 
 def spectrograms(batch, frames, seed=0):
@@ -201,3 +202,21 @@ def test_a_one_dimensional_front_end_hears_every_bin():
         y = x.copy()
         y[..., changed] += 3.0
         assert np.abs(run(network, y, [10]).numpy() - before).max() > 1e-4
+
+
+def test_keras_trains_in_training_mode(tiny_config):
+    """`fit` and `train_on_batch` normalize by the batch, and so move the running averages."""
+    network = DeepSpeech2(tiny_config, 29)
+    network.compile(optimizer=keras.optimizers.SGD(0.0), loss=CTCLoss())
+    inputs = {
+        "spectrogram": tf.constant(spectrograms(2, 20)),
+        "num_frames": tf.constant([20, 11], tf.int32),
+    }
+    labels = tf.constant([[1, 2], [3, 3]])
+    loss = network.train_on_batch(inputs, labels)
+    averages = [w for w in network.non_trainable_weights if "moving_mean" in w.path]
+    assert len(averages) == 3 and all(np.abs(w.numpy()).max() > 0.0 for w in averages)
+    trained = CTCLoss()(labels, network(inputs, training=True))
+    inferred = CTCLoss()(labels, network(inputs, training=False))
+    np.testing.assert_allclose(loss, trained, rtol=1e-5)
+    assert abs(loss - float(inferred)) > 1e-2
