@@ -50,9 +50,7 @@ EXTRAS = {
 NATIVE = Extension(
     "ds2_tf.decoding._native",
     sources=["ds2_tf/decoding/native/bindings.cpp"],
-    depends=[
-        str(path.relative_to(ROOT)) for path in ROOT.glob("ds2_tf/decoding/native/*.h")
-    ],
+    depends=[str(path.relative_to(ROOT)) for path in ROOT.glob("ds2_tf/decoding/native/*.h")],
     language="c++",
     extra_compile_args=["-std=c++17", "-O3"],
     optional=True,

@@ -242,7 +242,9 @@ class DecodingStream:
             )
         # NaN fails this, too.
         if log_probs.size and not (log_probs.max(axis=1) <= 1e-3).all():
-            raise UserError("Expected natural log probabilities: NaN, or logits, cannot be decoded.")
+            raise UserError(
+                "Expected natural log probabilities: NaN, or logits, cannot be decoded."
+            )
         native_library().ds2_stream_push(self._handle, log_probs.ctypes.data, len(log_probs))
 
     def partial(self) -> Partial:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import mmap
 import os
 import weakref
@@ -53,6 +54,11 @@ class NgramModel:
         weakref.finalize(self, library.ds2_model_close, self.handle)
 
     @property
+    def data(self) -> memoryview:
+        """The model's bytes."""
+        return self._bytes.data
+
+    @property
     def order(self) -> int:
         """The longest n-gram's length."""
         return native_library().ds2_model_order(self.handle)
@@ -64,7 +70,7 @@ class NgramModel:
             native_library().ds2_model_count(self.handle, order + 1) for order in range(self.order)
         ]
 
-    @property
+    @functools.cached_property
     def words(self) -> list[str]:
         """The vocabulary in order of id, without <unk>, <s> and </s>."""
         size = ctypes.c_uint64()
@@ -72,7 +78,7 @@ class NgramModel:
         words = ctypes.string_at(address, size.value).decode("utf-8", "replace").split("\0")
         return [word for word in words[:-1] if word not in _SPECIAL_WORDS]
 
-    @property
+    @functools.cached_property
     def is_of_characters(self) -> bool:
         """Whether its words are single characters."""
         return all(len(word) == 1 or word == SPACE_TOKEN for word in self.words)

@@ -86,5 +86,3 @@ def kenlm_score():
         return kenlm.Model(str(path)).score(" ".join(words), bos=True, eos=True) * math.log(10)
 
     return score
-
-
