@@ -8,31 +8,6 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from ds2_tf.errors import UserError
-
-
-@pytest.fixture(scope="session")
-def build_model():
-    """Builds a KenLM binary of sentences; skips where KenLM's programs are missing."""
-    from ds2_tf.lm.building import build_lm
-    from ds2_tf.lm.tools import kenlm_program
-    from ds2_tf.text.alphabet import Alphabet
-
-    try:
-        kenlm_program("lmplz")
-    except UserError as error:
-        pytest.skip(str(error))
-
-    def build(directory, sentences, characters, **options):
-        text = directory / "text.txt"
-        text.write_text("".join(sentence + "\n" for sentence in sentences), "utf-8")
-        path = directory / "model.binary"
-        options = {"order": 3, "held_out_share": 0.0, **options}
-        build_lm([text], path, Alphabet(characters), **options)
-        return path
-
-    return build
-
 
 @pytest.fixture(scope="session")
 def word_model(tmp_path_factory, build_model):
