@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import math
 import os
@@ -179,9 +180,15 @@ class _Corpus:
 
     def write(self, sentences, path, rest_path, every) -> None:
         """Writes all sentences to `path`; every n-th to `rest_path`.held_out, others there."""
-        with open(path, "w", encoding="utf-8") as whole:
-            rest = open(rest_path, "w", encoding="utf-8") if every else None
-            aside = open(f"{rest_path}.held_out", "w", encoding="utf-8") if every else None
+        with contextlib.ExitStack() as files:
+
+            def create(name):
+                return files.enter_context(open(name, "w", encoding="utf-8"))
+
+            whole = create(path)
+            rest, aside = (
+                (create(rest_path), create(f"{rest_path}.held_out")) if every else (None, None)
+            )
             for sentence in sentences:
                 text = self.normalize(sentence)
                 if not text:
@@ -198,9 +205,6 @@ class _Corpus:
                     chosen = self.sentences % every == 0
                     self.held_out += chosen
                     (aside if chosen else rest).write(line)
-            if every:
-                rest.close()
-                aside.close()
 
 
 def _estimate(text, binary, order, prune, vocabulary) -> bool:

@@ -41,7 +41,7 @@ def package(files):
     return load_package("p.decoder")
 
 
-def test_build_and_package(package, capsys):
+def test_build_and_package(capsys, package):
     said = capsys.readouterr().out
     assert "12 sentences, 21 words, 5 distinct" in said
     assert "p.decoder: 2-gram model of 5 words" in said

@@ -214,7 +214,7 @@ class TestStream:
     def test_stable_words_stay(self, word_model, random_log_probs):
         log_probs = random_log_probs(300, 5, 13, scale=1.0)
         said = np.random.default_rng(14).integers(0, 5, 300)
-        log_probs[np.arange(300), said] += 8
+        log_probs[np.arange(300), said] += 14
         log_probs -= np.log(np.exp(log_probs).sum(axis=1, keepdims=True))
         options = BeamOptions(0.1, 0.5, open_vocabulary=True, unknown_score=0, beam_threshold=3)
         search = BeamSearch(ALPHABET, options, model=NgramModel(word_model))

@@ -75,5 +75,5 @@ def test_truncated_anywhere(tmp_path, word_model):
     whole = word_model.read_bytes()
     for size in [60, 100, 115, 200, len(whole) // 2, len(whole) - 3, len(whole) - 1]:
         (tmp_path / "cut").write_bytes(whole[:size])
-        with pytest.raises(UserError, match="is cut short|is damaged|is not a KenLM binary"):
+        with pytest.raises(UserError, match="is cut short|is damaged|KenLM binary"):
             NgramModel(tmp_path / "cut")

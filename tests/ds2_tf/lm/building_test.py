@@ -94,7 +94,7 @@ def test_pruning(tmp_path, sentences):
     text = write(tmp_path / "t", sentences)
     options = {"order": 3, "held_out_share": 0}
     whole = build_lm([text], tmp_path / "lm", ENGLISH, **options)
-    pruned = build_lm([text], tmp_path / "lm", ENGLISH, prune=(0, 0, 3), **options)
+    pruned = build_lm([text], tmp_path / "lm", ENGLISH, prune=(0, 0, 20), **options)
     assert pruned.counts[:2] == whole.counts[:2]
     assert pruned.counts[2] < whole.counts[2]
 
