@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("beta", 0.0, "added for each word, or character with a character model"),
         ("unknown-score", -10.0, "added for each word outside the vocabulary"),
         ("beam-threshold", 25.0, "drop prefixes this much worse than the best, in natural log"),
-        ("cumulative", 0.99, "share of a frame's probability whose labels are followed"),
+        ("cumulative", 1.0, "share of a frame's probability whose labels are followed"),
     ]:
         parser.add_argument(
             f"--{name}",

@@ -5,7 +5,8 @@
 // blank and those that end in its last label, so that every text is one prefix. White space is
 // folded: spaces at the start, and after another, change nothing. The score of a prefix is
 //   log p_ctc + alpha ln p_lm + beta units + weights of hot words + penalties of unknown words
-// over its finished units: words, or characters with a character model.
+// over its finished units: words, or characters with a character model. An unfinished word counts,
+// for the choice of prefixes alone, as the best that begins like it would without its context.
 #pragma once
 
 #include <algorithm>
@@ -53,6 +54,7 @@ struct Search {
   Lexicon lexicon;
   bool has_vocabulary = false;
   double highest_weight = 0;
+  double unknown_ahead = 0;  // what an unknown word adds to a score, apart from its context
   int32_t num_labels = 0;
   int32_t space = -1;
 };
@@ -264,7 +266,10 @@ class Stream {
     int32_t to = nodes_[from].first_child;
     while (to >= 0 && nodes_[to].label != label) to = nodes_[to].sibling;
     if (to < 0) {
-      if (log_p + nodes_[from].bonus < cutoff) return;
+      // The end of a word replaces what was expected of it by what it is, which may be better.
+      const double most =
+          label == search_.space ? nodes_[from].text.Bonus(search_.options) : nodes_[from].bonus;
+      if (log_p + most < cutoff) return;
       to = NewChild(from, label);
       if (to < 0) return;
     }
@@ -289,7 +294,7 @@ class Stream {
     } else {
       AddUnit(child.text, search_.model ? search_.characters[label] : 0);
     }
-    child.bonus = child.text.Bonus(search_.options);
+    child.bonus = child.text.Bonus(search_.options) + Ahead(child);
     int32_t index;
     if (free_.empty()) {
       index = static_cast<int32_t>(nodes_.size());
@@ -302,6 +307,14 @@ class Stream {
     nodes_[from].first_child = index;
     nodes_[index] = child;
     return index;
+  }
+
+  double Ahead(const Node& node) const {
+    if (search_.options.units != Units::kWords || node.label == search_.space) return 0;
+    if (search_.lexicon.empty() || !search_.has_vocabulary) return 0;
+    const double unknown = search_.options.closed ? kNever : search_.unknown_ahead;
+    if (node.lexicon == Lexicon::kNone) return unknown;
+    return std::max(unknown, search_.lexicon[node.lexicon].ahead);
   }
 
   // Adds the word that ends at a node; false where it may not end there.

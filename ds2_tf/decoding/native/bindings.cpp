@@ -120,6 +120,11 @@ ds2::Search* ds2_search_new(const ds2::Options* options, const Model* model, con
       search->characters.push_back(search->model->Find(character == " " ? "<space>" : character));
   });
   ++search->num_labels;
+  const auto ahead = [&](ds2::WordId word) {
+    ds2::Context none;
+    return search->model ? options->alpha * search->model->Score(none, word) : 0.0;
+  };
+  search->unknown_ahead = options->unknown_score + ahead(ds2::kUnknownWord);
   std::vector<int32_t> labels;
   ForEachLine({vocabulary, vocabulary_size}, [&](std::string_view word) {
     if (word.empty() || !Encode(word, labels_of, labels)) return;
@@ -127,11 +132,15 @@ ds2::Search* ds2_search_new(const ds2::Options* options, const Model* model, con
     entry.known = true;
     if (search->model) entry.word = search->model->Find(word);
     search->has_vocabulary = true;
+    search->lexicon.LookAhead(labels, ahead(entry.word));
   });
   ForEachLine({hot_words, hot_words_size}, [&](std::string_view word) {
     if (!Encode(word, labels_of, labels)) return;
-    search->lexicon.Add(labels).weight = *weights;
-    search->highest_weight = std::max(search->highest_weight, *weights++);
+    ds2::Lexicon::Entry& entry = search->lexicon.Add(labels);
+    entry.weight = *weights++;
+    search->highest_weight = std::max(search->highest_weight, entry.weight);
+    const double penalty = entry.known ? 0 : options->unknown_score;
+    search->lexicon.LookAhead(labels, ahead(entry.word) + penalty + entry.weight);
   });
   return search.release();
 }

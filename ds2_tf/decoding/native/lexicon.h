@@ -2,7 +2,9 @@
 // The words that are known, as a trie over labels.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 namespace ds2 {
@@ -14,6 +16,8 @@ class Lexicon {
     bool known = false;     // in the vocabulary, and not only a hot word
     bool is_word = false;   // a word ends here
     double weight = 0;      // of a hot word
+    // The most that a word which begins like this adds to a score, apart from its context.
+    double ahead = -std::numeric_limits<double>::infinity();
   };
 
   static constexpr int32_t kRoot = 0;
@@ -43,6 +47,15 @@ class Lexicon {
       const Slot& candidate = slots_[slot & (slots_.size() - 1)];
       if (candidate.node == kNone) return kNone;
       if (candidate.key == key) return candidate.node;
+    }
+  }
+
+  // Tells all beginnings of a word what the word adds to a score.
+  void LookAhead(const std::vector<int32_t>& labels, double score) {
+    int32_t node = kRoot;
+    for (int32_t label : labels) {
+      node = Child(node, label);
+      entries_[node].ahead = std::max(entries_[node].ahead, score);
     }
   }
 
