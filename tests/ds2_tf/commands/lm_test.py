@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands of language models as they are typed, and decoding with a package."""
 
+import dataclasses
 import json
 import wave
 
 import numpy as np
 import pytest
 
+from ds2_tf.audio.reading import read_audio
 from ds2_tf.cli import main
 from ds2_tf.corpora.manifest import Utterance, write_manifest
 from ds2_tf.decoding.beam_search import BeamOptions
@@ -63,8 +65,6 @@ def test_evaluate(package, tiny_model_directory, capsys):
     with open("out.jsonl", encoding="utf-8") as file:
         hypotheses = [json.loads(line)["hypothesis"] for line in file]
     recognizer = Recognizer.load(tiny_model_directory)
-    from ds2_tf.audio.reading import read_audio
-
     recognitions = recognizer.recognize([read_audio(f"{n}.wav") for n in range(6)])
     expected = [package.search().decode(r.log_probs)[0].text for r in recognitions]
     assert hypotheses == expected
@@ -81,20 +81,56 @@ def test_transcribe(package, tiny_model_directory, capsys):
     assert "zebra" not in json.loads(capsys.readouterr().out)["text"]
 
 
+def test_transcribe_with_a_server(package, tiny_model_directory, monkeypatch, capsys):
+    """The server gives log probabilities, the search runs here: the text is the same."""
+    client = pytest.importorskip("serving.client")
+    recognizer = Recognizer.load(tiny_model_directory)
+
+    class FakeClient:
+        def __init__(self, address, model_name):
+            assert (address, model_name) == ("host:1", "ds2")
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def log_probs_batch(self, recordings):
+            return [r.log_probs for r in recognizer.recognize(recordings)]
+
+    monkeypatch.setattr(client, "Client", FakeClient)
+    words = ["0.wav", "1.wav", "--decoder", "p.decoder", "--json"]
+    capsys.readouterr()
+    assert main(["transcribe", "--server", "host:1", *words]) == 0
+    with_server = capsys.readouterr().out
+    assert main(["transcribe", "--model", str(tiny_model_directory), *words]) == 0
+    assert capsys.readouterr().out == with_server
+    assert len(with_server.splitlines()) == 2
+
+
 def test_tune(package, tiny_model_directory, capsys):
+    # What the recogniser says with the language model is what the corpus is said to contain.
+    recognizer = Recognizer.load(tiny_model_directory)
+    recognitions = recognizer.recognize([read_audio(f"{n}.wav") for n in range(6)])
+    search = package.search(options=BeamOptions(alpha=1.0, beta=1.0))
+    texts = [search.decode(r.log_probs)[0].text for r in recognitions]
+    assert any(texts)
+    write_manifest(
+        "said.jsonl",
+        [Utterance(str(n), f"{n}.wav", text, split="dev") for n, text in enumerate(texts)],
+    )
     words = ["lm", "tune", "p.decoder", "--model", str(tiny_model_directory)]
-    words += ["--manifest", "m.jsonl", "--alphas", "0", "1", "--betas", "0", "1"]
-    words += ["--refinements", "0", "--plot", "surface.png"]
-    status = main(words)
-    captured = capsys.readouterr()
-    # The network knows nothing; that the language model makes up for it is not certain.
-    if status:
-        assert "it does not fit these utterances" in captured.err
-        assert load_package("p.decoder").options == package.options
-    else:
-        options = load_package("p.decoder").options
-        assert f"best: alpha {options.alpha:.4g}, beta {options.beta:.4g}" in captured.out
-        assert "held out: WER" in captured.out
+    words += ["--manifest", "said.jsonl", "--alphas", "0", "1", "--betas", "0", "1"]
+    assert main([*words, "--refinements", "0", "--plot", "surface.png", "--json"]) == 0
+    outcome = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert outcome["development"]["wer"] == outcome["check"]["wer"] == 0
+    assert outcome["check_greedy"]["wer"] > 0
+    assert len(outcome["surface"]) == 4
+    options = load_package("p.decoder").options
+    assert dataclasses.asdict(options) == outcome["options"]
+    with open("surface.png", "rb") as file:
+        assert file.read(4) == b"\x89PNG"
 
 
 @pytest.mark.parametrize(
