@@ -122,7 +122,7 @@ ds2::Search* ds2_search_new(const ds2::Options* options, const Model* model, con
   ++search->num_labels;
   const auto ahead = [&](ds2::WordId word) {
     ds2::Context none;
-    return search->model ? options->alpha * search->model->Score(none, word) : 0.0;
+    return options->beta + (search->model ? options->alpha * search->model->Score(none, word) : 0);
   };
   search->unknown_ahead = options->unknown_score + ahead(ds2::kUnknownWord);
   std::vector<int32_t> labels;
