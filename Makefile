@@ -17,8 +17,13 @@ setup:  ## the environment alone
 demo: setup  ## from a corpus to a served recogniser: CORPUS=synthetic, or CORPUS=an4 CORPUS_DIR=DIR
 	@.venv/bin/python -m demo --corpus $(CORPUS) $(if $(CORPUS_DIR),--corpus-directory "$(CORPUS_DIR)")
 
+.PHONY: kenlm
+kenlm: setup  ## the programs that make language models, into .tools
+	@scripts/build_kenlm.sh
+
 .PHONY: test
 test: setup  ## all tests, the slow ones too
+	@scripts/build_kenlm.sh || echo "the tests that make language models will be skipped" >&2
 	.venv/bin/python -m pytest tests
 
 .PHONY: test-fast
@@ -38,4 +43,4 @@ lock:  ## record the versions in .venv
 
 .PHONY: clean
 clean:  ## remove the environment and what the demo made
-	rm -rf .venv .demo
+	rm -rf .venv .demo .tools build ds2_tf/decoding/*.so

@@ -4,7 +4,7 @@
 import pathlib
 import re
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 ROOT = pathlib.Path(__file__).parent
 VERSION = re.search(
@@ -33,7 +33,7 @@ EXTRAS = {
         "apache-beam[dill]==2.74.0; python_version < '3.11'",
     ],
     "serving": ["tensorflow-serving-api>=2.16.1", "grpcio>=1.60"],
-    "lm": ["kenlm>=0.3.0"],
+    "lm": ["kenlm>=0.3.0", "flashlight-text>=0.0.7", "pillow>=10"],
     "tfio": ["tensorflow-io==0.37.1; python_version < '3.12'"],
     "demo": ["espeakng-loader>=0.2.4"],
     "dev": [
@@ -45,6 +45,16 @@ EXTRAS = {
         "ruff>=0.8",
     ],
 }
+# Beam search with a language model. Not a Python module but a plain library for ctypes: it does not
+# depend on the version of Python. Optional, since all else works without a compiler.
+NATIVE = Extension(
+    "ds2_tf.decoding._native",
+    sources=["ds2_tf/decoding/native/bindings.cpp"],
+    depends=[str(path.relative_to(ROOT)) for path in ROOT.glob("ds2_tf/decoding/native/*.h")],
+    language="c++",
+    extra_compile_args=["-std=c++17", "-O3"],
+    optional=True,
+)
 EXTRAS["all"] = sorted({package for packages in EXTRAS.values() for package in packages})
 
 setup(
@@ -56,7 +66,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["ds2_tf*", "pipeline*", "serving*"]),
-    package_data={"pipeline": ["schema/*.pbtxt"]},
+    package_data={
+        "pipeline": ["schema/*.pbtxt"],
+        "ds2_tf": ["decoding/native/*"],
+    },
+    ext_modules=[NATIVE],
     install_requires=CORE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["ds2 = ds2_tf.cli:main"]},

@@ -28,6 +28,11 @@ COMMANDS = {
     "evaluate": "ds2_tf.commands.evaluate",
     "export": "ds2_tf.commands.export",
     "transcribe": "ds2_tf.commands.transcribe",
+    "lm": {
+        "build": "ds2_tf.commands.lm_build",
+        "package": "ds2_tf.commands.lm_package",
+        "tune": "ds2_tf.commands.lm_tune",
+    },
     "serve": "serving.commands",
     "pipeline": {
         "run": "pipeline.commands.run",
@@ -36,6 +41,7 @@ COMMANDS = {
 }
 
 _GROUP_HELP = {
+    "lm": "language models and decoder packages",
     "corpus": "import, check and describe corpora",
     "pipeline": "the TFX pipeline, and its ingestion alone",
 }

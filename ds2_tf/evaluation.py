@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import sys
 from collections.abc import Iterator
 
 from ds2_tf.audio.reading import RawFormat
 from ds2_tf.corpora.checking import load_utterance, parse_lines
+from ds2_tf.corpora.manifest import Utterance
 from ds2_tf.corpora.rejection import DEFAULT_LIMIT, BadUtterance, Rejection, RejectionReport
 from ds2_tf.metrics.error_rate import ErrorCounts, character_errors, total, word_errors
-from ds2_tf.recognizer import Recognizer
+from ds2_tf.recognizer import Recognition, Recognizer
 
 # Recordings held in memory at a time.
 _CHUNK = 256
@@ -94,8 +96,9 @@ def evaluate(
     split: str | None = None,
     max_bad_share: float = DEFAULT_LIMIT,
     raw: RawFormat | None = None,
+    decoder: str | os.PathLike | None = None,
 ) -> Evaluation:
-    """Transcribes a manifest greedily and counts the errors.
+    """Transcribes a manifest and counts the errors.
 
     Args:
         model_directory: see `ds2_tf.models.model_directory`.
@@ -103,24 +106,72 @@ def evaluate(
         split: only the utterances of this split. Defaults to all.
         max_bad_share: most utterances, as a share, that may be unusable. Defaults to 0.01.
         raw: the format of headerless recordings, where the corpus has them.
+        decoder: a decoder package; see `ds2_tf.decoding.package`. Defaults to greedy decoding.
 
     Raises:
         TooManyRejections: more utterances than that are unusable.
+        UserError: the model directory or the decoder package cannot be used.
     """
     recognizer = Recognizer.load(model_directory)
+    texts = _text_of
+    if decoder is not None:
+        from ds2_tf.decoding.package import load_package
+        from ds2_tf.decoding.parallel import decode_many
+
+        search = load_package(decoder).search(alphabet=recognizer.alphabet)
+
+        def texts(recognitions):
+            for best, *_ in decode_many(search, (r.log_probs for r in recognitions)):
+                yield best.text
+
     report = RejectionReport()
-    usable = _usable(recognizer, manifest_path, split, report, raw)
     results: list[Result] = []
     audio_seconds = 0.0
-    chunk = []
-    for item in usable:
-        chunk.append(item)
-        if len(chunk) == _CHUNK:
-            audio_seconds += _recognize(recognizer, chunk, results)
-            chunk = []
-    audio_seconds += _recognize(recognizer, chunk, results)
+    recognized = recognize_manifest(recognizer, manifest_path, report, split=split, raw=raw)
+    for chunk in recognized:
+        recognitions = [recognition for _, recognition, _ in chunk]
+        for (utterance, _, seconds), text in zip(chunk, texts(recognitions)):
+            reference = " ".join(utterance.transcript.split())
+            results.append(Result(utterance.id, reference, text))
+            audio_seconds += seconds
     report.enforce(max_bad_share)
     return Evaluation(results, report, audio_seconds)
+
+
+def _text_of(recognitions: list[Recognition]) -> Iterator[str]:
+    return (recognition.text for recognition in recognitions)
+
+
+def recognize_manifest(
+    recognizer: Recognizer,
+    manifest_path: str | os.PathLike,
+    report: RejectionReport,
+    *,
+    split: str | None = None,
+    raw: RawFormat | None = None,
+) -> Iterator[list[tuple[Utterance, Recognition, float]]]:
+    """Runs the network over the usable utterances of a manifest, some hundred at a time.
+
+    Args:
+        recognizer: the network.
+        manifest_path: the corpus.
+        report: gets the unusable ones; it is complete when the iterator has ended.
+        split: only the utterances of this split. Defaults to all.
+        raw: the format of headerless recordings, where the corpus has them.
+
+    Yields:
+        Utterances, what was heard, and the seconds of audio, in the order of the manifest.
+    """
+    usable = _usable(recognizer, manifest_path, split, report, raw)
+    done = 0
+    while chunk := list(itertools.islice(usable, _CHUNK)):
+        recognitions = recognizer.recognize([samples for _, samples in chunk])
+        done += len(chunk)
+        print(f"{done} utterances recognised", file=sys.stderr, flush=True)
+        yield [
+            (utterance, recognition, len(samples) / recognizer.sample_rate)
+            for (utterance, samples), recognition in zip(chunk, recognitions)
+        ]
 
 
 def _usable(recognizer, manifest_path, split, report, raw) -> Iterator[tuple]:
@@ -145,13 +196,3 @@ def _usable(recognizer, manifest_path, split, report, raw) -> Iterator[tuple]:
             continue
         yield utterance, samples
     report.total -= skipped
-
-
-def _recognize(recognizer: Recognizer, chunk: list[tuple], results: list[Result]) -> float:
-    recognitions = recognizer.recognize([samples for _, samples in chunk])
-    for (utterance, _), recognition in zip(chunk, recognitions):
-        reference = " ".join(utterance.transcript.split())
-        results.append(Result(utterance.id, reference, recognition.text))
-    if chunk:
-        print(f"{len(results)} utterances recognised", file=sys.stderr, flush=True)
-    return sum(len(samples) for _, samples in chunk) / recognizer.sample_rate

@@ -22,7 +22,19 @@ PACKAGES = ("ds2_tf", "pipeline", "serving", "demo", "tests")
 # Files read at run time, by the module that reads them.
 DATA = {
     "pipeline/dag.py": ["schema/schema.pbtxt"],
+    "ds2_tf/decoding/native_library.py": ["//ds2_tf/decoding:_native.so"],
     "demo/__main__.py": ["an4.yaml", "synthetic.yaml", "//:recipes"],
+}
+# Rules of what is not Python, by the folder whose BUILD file has them.
+NATIVE = {
+    "ds2_tf/decoding": """
+cc_binary(
+    name = "_native.so",
+    srcs = glob(["native/*"]),
+    copts = ["-std=c++17"],
+    linkshared = True,
+)
+""",
 }
 _HEADER = "# Written by scripts/build_files.py: change the imports, then run it.\n"
 _TOP = (
@@ -57,6 +69,7 @@ def expected_files() -> dict[pathlib.Path, str]:
         else:
             groups = [[name] for name in members]
         rules = "".join(_rule(group, modules) for group in groups)
+        rules += NATIVE.get(directory.relative_to(ROOT).as_posix(), "")
         files[directory / "BUILD"] = (
             f'{_HEADER}\npackage(default_visibility = ["//visibility:public"])\n{rules}'
         )

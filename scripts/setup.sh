@@ -5,8 +5,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 stamp=.venv/.installed
+native=ds2_tf/decoding/_native.cpython-310-$(uname -m)-linux-gnu.so
 if cmp -s requirements.lock "$stamp" && .venv/bin/ds2 --version >/dev/null 2>&1; then
-  exit 0
+  if [ -z "$(find ds2_tf/decoding/native -newer "$native" 2>/dev/null || echo none)" ]; then
+    exit 0
+  fi
+  echo "setup: compiling the decoder" >&2
+  exec .venv/bin/python setup.py -q build_ext --inplace >&2
 fi
 
 # KenLM comes as source.

@@ -16,6 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", required=True, metavar="FILE", help="what to measure on")
     parser.add_argument("--split", metavar="NAME", help="only the utterances of this split")
     parser.add_argument(
+        "--decoder", metavar="FILE", help="a decoder package (default: greedy decoding)"
+    )
+    parser.add_argument(
         "--max-bad-share",
         type=float,
         default=DEFAULT_LIMIT,
@@ -41,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
         split=args.split,
         max_bad_share=args.max_bad_share,
         raw=raw_format(args),
+        decoder=args.decoder,
     )
     if args.output:
         with open(args.output, "w", encoding="utf-8") as file:

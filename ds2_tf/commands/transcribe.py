@@ -24,6 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model-name", default="ds2", metavar="NAME", help="name on the server (default: ds2)"
     )
+    parser.add_argument(
+        "--decoder", metavar="FILE", help="a decoder package (default: greedy decoding)"
+    )
+    parser.add_argument(
+        "--hot-word",
+        action="append",
+        default=[],
+        metavar="WORD=WEIGHT",
+        help="with --decoder: add this to the score, in natural log, whenever the word is said, "
+        "such as 3; may be repeated",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a recording")
     parser.add_argument("files", nargs="+", metavar="FILE", help="recordings of any format")
     add_raw_arguments(parser)
@@ -33,7 +44,10 @@ def run(args: argparse.Namespace) -> int:
     """Runs `ds2 transcribe`."""
     from ds2_tf.audio.reading import AudioError, read_audio
     from ds2_tf.commands.corpus_arguments import raw_format
+    from ds2_tf.errors import UserError
 
+    if args.hot_word and not args.decoder:
+        raise UserError("--hot-word needs --decoder.")
     transcribe, sample_rate = _with_server(args) if args.server else _with_model(args)
     recordings, names, failed = [], [], False
     for name in args.files:
@@ -57,9 +71,13 @@ def _with_model(args):
     from ds2_tf.recognizer import Recognizer
 
     recognizer = Recognizer.load(args.model)
+    search = _search(args, recognizer.alphabet) if args.decoder else None
 
     def transcribe(recordings):
-        return [(r.text, r.score) for r in recognizer.recognize(recordings)]
+        recognitions = recognizer.recognize(recordings)
+        if search:
+            return _decode(search, [r.log_probs for r in recognitions])
+        return [(r.text, r.score) for r in recognitions]
 
     return transcribe, recognizer.sample_rate
 
@@ -68,8 +86,32 @@ def _with_server(args):
     # The one place where this package knows of one above it: a command line serves them all.
     from serving.client import SAMPLE_RATE, Client
 
+    search = _search(args) if args.decoder else None
+
     def transcribe(recordings):
         with Client(args.server, args.model_name) as client:
+            if search:
+                return _decode(search, client.log_probs_batch(recordings))
             return [(t.text, t.score) for t in client.transcribe_batch(recordings)]
 
     return transcribe, SAMPLE_RATE
+
+
+def _search(args, alphabet=None):
+    from ds2_tf.decoding.package import load_package
+    from ds2_tf.errors import UserError
+
+    hot_words = {}
+    for item in args.hot_word:
+        word, _, weight = item.rpartition("=")
+        try:
+            hot_words[word] = float(weight)
+        except ValueError:
+            raise UserError(f"--hot-word must be WORD=WEIGHT, got {item!r}.") from None
+    return load_package(args.decoder).search(alphabet=alphabet, hot_words=hot_words)
+
+
+def _decode(search, log_probs):
+    from ds2_tf.decoding.parallel import decode_many
+
+    return [(best.text, best.total) for (best, *_) in decode_many(search, log_probs)]

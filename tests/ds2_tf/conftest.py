@@ -104,3 +104,27 @@ def noise():
         return np.random.default_rng(seed).integers(-6000, 6000, num_samples).astype(np.int16)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def build_model():
+    """Builds a KenLM binary of sentences; skips where KenLM's programs are missing."""
+    from ds2_tf.errors import UserError
+    from ds2_tf.lm.building import build_lm
+    from ds2_tf.lm.tools import kenlm_program
+    from ds2_tf.text.alphabet import Alphabet
+
+    try:
+        kenlm_program("lmplz")
+    except UserError as error:
+        pytest.skip(str(error))
+
+    def build(directory, sentences, characters, **options):
+        text = directory / "text.txt"
+        text.write_text("".join(sentence + "\n" for sentence in sentences), "utf-8")
+        path = directory / "model.binary"
+        options = {"order": 3, "held_out_share": 0.0, **options}
+        build_lm([text], path, Alphabet(characters), **options)
+        return path
+
+    return build

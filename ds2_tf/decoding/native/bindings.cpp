@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// The functions that ds2_tf/decoding/native_library.py calls. Whatever is not plain data is an
+// opaque pointer. None of them touches Python, and so all run without its lock.
+
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "beam_search.h"
+
+namespace {
+
+// Bytes of the UTF-8 character that starts with `lead`.
+size_t Utf8Length(unsigned char lead) {
+  if (lead < 0x80) return 1;
+  if (lead >= 0xf0) return 4;
+  return lead >= 0xe0 ? 3 : 2;
+}
+
+// Labels of a text; false where a character is not in the alphabet.
+bool Encode(std::string_view text, const std::unordered_map<std::string_view, int32_t>& alphabet,
+            std::vector<int32_t>& labels) {
+  labels.clear();
+  for (size_t at = 0; at < text.size();) {
+    const size_t length = Utf8Length(text[at]);
+    const auto found = alphabet.find(text.substr(at, length));
+    if (found == alphabet.end()) return false;
+    labels.push_back(found->second);
+    at += length;
+  }
+  return true;
+}
+
+// Calls `function` with each line; every line ends in a line break.
+template <class Function>
+void ForEachLine(std::string_view text, Function function) {
+  while (!text.empty()) {
+    const size_t end = text.find('\n');
+    function(text.substr(0, end));
+    text.remove_prefix(end + 1);
+  }
+}
+
+using Model = std::shared_ptr<const ds2::NgramModel>;
+
+struct Result {
+  std::vector<ds2::Hypothesis> hypotheses;
+};
+
+struct HypothesisData {
+  const int32_t* labels;
+  int64_t num_labels;
+  double log_p_ctc, log_p_lm, extra, total;
+  int32_t units, unknown;
+};
+
+}  // namespace
+
+extern "C" {
+
+Model* ds2_model_open(const uint8_t* data, uint64_t size, char* error, size_t error_size) {
+  try {
+    return new Model(std::make_shared<const ds2::NgramModel>(data, size));
+  } catch (const std::exception& problem) {
+    std::strncpy(error, problem.what(), error_size - 1);
+    return nullptr;
+  }
+}
+
+void ds2_model_close(Model* model) { delete model; }
+
+int32_t ds2_model_order(const Model* model) { return (*model)->order(); }
+
+uint64_t ds2_model_count(const Model* model, int32_t order) {
+  return (*model)->counts()[order - 1];
+}
+
+const char* ds2_model_words(const Model* model, uint64_t* size) {
+  *size = (*model)->words().size();
+  return (*model)->words().data();
+}
+
+// Natural log probability of a sentence of words, each of which ends in a line break; the number
+// of its unknown words and what they contribute.
+double ds2_model_score(const Model* model, const char* words, uint64_t size, int32_t* unknown,
+                       double* unknown_score) {
+  const ds2::NgramModel& ngrams = **model;
+  ds2::Context context = ngrams.BeginOfSentence();
+  double total = 0;
+  *unknown = 0;
+  *unknown_score = 0;
+  ForEachLine({words, size}, [&](std::string_view word) {
+    const ds2::WordId id = ngrams.Find(word);
+    const double score = ngrams.Score(context, id);
+    total += score;
+    if (id == ds2::kUnknownWord) {
+      ++*unknown;
+      *unknown_score += score;
+    }
+  });
+  return total + ngrams.Score(context, ngrams.end_of_sentence());
+}
+
+// `alphabet`: the characters after the blank, `vocabulary` and `hot_words`: words, all a line each.
+// `model` may be null; then the vocabulary alone counts.
+ds2::Search* ds2_search_new(const ds2::Options* options, const Model* model, const char* alphabet,
+                            uint64_t alphabet_size, const char* vocabulary,
+                            uint64_t vocabulary_size, const char* hot_words,
+                            uint64_t hot_words_size, const double* weights) {
+  auto search = std::make_unique<ds2::Search>();
+  search->options = *options;
+  if (model) search->model = *model;
+  std::unordered_map<std::string_view, int32_t> labels_of;
+  const bool characters = options->units == ds2::Units::kCharacters;
+  if (characters) search->characters.push_back(ds2::kUnknownWord);
+  ForEachLine({alphabet, alphabet_size}, [&](std::string_view character) {
+    labels_of.emplace(character, ++search->num_labels);
+    if (character == " ") search->space = search->num_labels;
+    if (characters && model)
+      search->characters.push_back(search->model->Find(character == " " ? "<space>" : character));
+  });
+  ++search->num_labels;
+  const auto ahead = [&](ds2::WordId word) {
+    ds2::Context none;
+    return options->beta + (search->model ? options->alpha * search->model->Score(none, word) : 0);
+  };
+  search->unknown_ahead = options->unknown_score + ahead(ds2::kUnknownWord);
+  std::vector<int32_t> labels;
+  ForEachLine({vocabulary, vocabulary_size}, [&](std::string_view word) {
+    if (word.empty() || !Encode(word, labels_of, labels)) return;
+    ds2::Lexicon::Entry& entry = search->lexicon.Add(labels);
+    entry.known = true;
+    if (search->model) entry.word = search->model->Find(word);
+    search->has_vocabulary = true;
+    search->lexicon.LookAhead(labels, ahead(entry.word));
+  });
+  ForEachLine({hot_words, hot_words_size}, [&](std::string_view word) {
+    if (!Encode(word, labels_of, labels)) return;
+    ds2::Lexicon::Entry& entry = search->lexicon.Add(labels);
+    entry.weight = *weights++;
+    search->highest_weight = std::max(search->highest_weight, entry.weight);
+    const double penalty = entry.known ? 0 : options->unknown_score;
+    search->lexicon.LookAhead(labels, ahead(entry.word) + penalty + entry.weight);
+  });
+  return search.release();
+}
+
+void ds2_search_delete(ds2::Search* search) { delete search; }
+
+ds2::Stream* ds2_stream_new(const ds2::Search* search) { return new ds2::Stream(*search); }
+
+void ds2_stream_delete(ds2::Stream* stream) { delete stream; }
+
+void ds2_stream_push(ds2::Stream* stream, const float* log_probs, int64_t num_frames) {
+  stream->Push(log_probs, num_frames);
+}
+
+// Writes the labels of the best prefix and how many of them can no longer change; returns their
+// number, which may exceed `capacity`.
+int64_t ds2_stream_partial(const ds2::Stream* stream, int32_t* labels, int64_t capacity,
+                           int64_t* num_stable) {
+  const std::vector<int32_t> best = stream->Best();
+  *num_stable = stream->Stable().size();
+  std::copy_n(best.begin(), std::min<int64_t>(best.size(), capacity), labels);
+  return best.size();
+}
+
+Result* ds2_stream_finish(const ds2::Stream* stream, int32_t num_best) {
+  return new Result{stream->Finish(num_best)};
+}
+
+void ds2_result_delete(Result* result) { delete result; }
+
+int64_t ds2_result_size(const Result* result) { return result->hypotheses.size(); }
+
+void ds2_result_get(const Result* result, int64_t index, HypothesisData* data) {
+  const ds2::Hypothesis& from = result->hypotheses[index];
+  *data = {from.labels.data(), static_cast<int64_t>(from.labels.size()), from.log_p_ctc,
+           from.log_p_lm, from.extra, from.total, from.units, from.unknown};
+}
+
+// First frame, and the one after the last, of each label of a text: `spans` is [num_labels, 2].
+void ds2_stream_align(const ds2::Stream* stream, const int32_t* labels, int64_t num_labels,
+                      int64_t* spans) {
+  for (const auto& [first, end] : stream->Align({labels, labels + num_labels})) {
+    *spans++ = first;
+    *spans++ = end;
+  }
+}
+
+}  // extern "C"

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sentences for language models, in the characters of a network's alphabet."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import unicodedata
+from collections.abc import Callable, Iterator
+
+from ds2_tf.corpora.manifest import read_manifest
+from ds2_tf.errors import UserError
+from ds2_tf.text.alphabet import Alphabet
+from ds2_tf.text.normalization import normalize_english
+
+NORMALIZATIONS = ("english", "none")
+
+
+def read_sentences(path: str | os.PathLike, split: str | None = None) -> Iterator[str]:
+    """Yields the lines of a text, or the transcripts of a manifest.
+
+    Args:
+        path: UTF-8 text with a sentence a line, which may be compressed (.gz), or a manifest
+            (.jsonl).
+        split: only this split of a manifest. Defaults to all.
+
+    Raises:
+        UserError: the file cannot be read, or is not UTF-8.
+    """
+    name = os.fspath(path)
+    if name.endswith(".jsonl"):
+        for utterance in read_manifest(path):
+            if split is None or utterance.split == split:
+                yield utterance.transcript
+        return
+    if split is not None:
+        raise UserError(f"{name} is not a manifest (.jsonl), and so has no split {split!r}.")
+    try:
+        with (gzip.open if name.endswith(".gz") else open)(name, "rt", encoding="utf-8") as file:
+            yield from file
+    except (OSError, EOFError) as error:
+        raise UserError(f"The text {name} cannot be read: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"The text {name} is not UTF-8: {error}.") from error
+
+
+def text_normalization(alphabet: Alphabet, name: str | None = None) -> Callable[[str], str]:
+    """What brings written text into the form of transcripts.
+
+    Args:
+        alphabet: the network's labels.
+        name: "english" for `normalize_english`, "none" for white space alone. Defaults to English
+            for the English alphabet and to none for others.
+    """
+    if name is None:
+        name = "english" if alphabet == Alphabet.english() else "none"
+    if name == "english":
+        return normalize_english
+    separator = " " if " " in alphabet.characters else ""
+
+    def fold_white_space(text: str) -> str:
+        return separator.join(unicodedata.normalize("NFC", text).split())
+
+    return fold_white_space

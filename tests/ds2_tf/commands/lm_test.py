@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands of language models as they are typed, and decoding with a package."""
+
+import dataclasses
+import json
+import wave
+
+import numpy as np
+import pytest
+
+from ds2_tf.audio.reading import read_audio
+from ds2_tf.cli import main
+from ds2_tf.corpora.manifest import Utterance, write_manifest
+from ds2_tf.decoding.beam_search import BeamOptions
+from ds2_tf.decoding.package import load_package
+from ds2_tf.recognizer import Recognizer
+
+pytestmark = pytest.mark.usefixtures("build_model")  # skips without KenLM's programs
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A text, and a manifest of six recordings, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text("Go left.\nGo right!\nStop\ngo on\n" * 3)
+    utterances = []
+    for number in range(6):
+        samples = np.random.default_rng(number).integers(-9000, 9000, 12000)
+        with wave.open(str(tmp_path / f"{number}.wav"), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(16000)
+            file.writeframes(samples.astype("<i2").tobytes())
+        utterances.append(Utterance(str(number), f"{number}.wav", "go on", split="dev"))
+    write_manifest(tmp_path / "m.jsonl", utterances)
+    return tmp_path
+
+
+@pytest.fixture
+def package(files):
+    assert main(["lm", "build", "text.txt", "-o", "lm.binary", "--order", "2"]) == 0
+    assert main(["lm", "package", "lm.binary", "-o", "p.decoder", "--alpha", "0.5"]) == 0
+    return load_package("p.decoder")
+
+
+def test_build_and_package(capsys, package):
+    said = capsys.readouterr().out
+    assert "12 sentences, 21 words, 5 distinct" in said
+    assert "p.decoder: 2-gram model of 5 words" in said
+    assert package.options == BeamOptions(alpha=0.5)
+
+
+def test_build_json(files, capsys):
+    words = ["--order", "2", "--characters", "--json", "--held-out", "text.txt"]
+    assert main(["lm", "build", "text.txt", "-o", "lm.binary", *words]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["sentences"] == report["held_out_sentences"] == 12
+    assert report["unknown_share"] == 0
+
+
+def test_evaluate(package, tiny_model_directory, capsys):
+    words = ["evaluate", "--model", str(tiny_model_directory), "--manifest", "m.jsonl"]
+    assert main([*words, "--decoder", "p.decoder", "--output", "out.jsonl", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["utterances"] == 6
+    with open("out.jsonl", encoding="utf-8") as file:
+        hypotheses = [json.loads(line)["hypothesis"] for line in file]
+    recognizer = Recognizer.load(tiny_model_directory)
+    recognitions = recognizer.recognize([read_audio(f"{n}.wav") for n in range(6)])
+    expected = [package.search().decode(r.log_probs)[0].text for r in recognitions]
+    assert hypotheses == expected
+    assert set(" ".join(hypotheses).split()) <= {"go", "left", "right", "stop", "on"}
+
+
+def test_transcribe(package, tiny_model_directory, capsys):
+    words = ["transcribe", "--model", str(tiny_model_directory), "0.wav", "--json"]
+    words += ["--decoder", "p.decoder"]
+    assert main([*words, "--hot-word", "zebra=2000"]) == 0
+    hot = json.loads(capsys.readouterr().out)
+    assert "zebra" in hot["text"].split() and hot["score"] > 1000
+    assert main(words) == 0
+    assert "zebra" not in json.loads(capsys.readouterr().out)["text"]
+
+
+def test_transcribe_with_a_server(package, tiny_model_directory, monkeypatch, capsys):
+    """The server gives log probabilities, the search runs here: the text is the same."""
+    client = pytest.importorskip("serving.client")
+    recognizer = Recognizer.load(tiny_model_directory)
+
+    class FakeClient:
+        def __init__(self, address, model_name):
+            assert (address, model_name) == ("host:1", "ds2")
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def log_probs_batch(self, recordings):
+            return [r.log_probs for r in recognizer.recognize(recordings)]
+
+    monkeypatch.setattr(client, "Client", FakeClient)
+    words = ["0.wav", "1.wav", "--decoder", "p.decoder", "--json"]
+    capsys.readouterr()
+    assert main(["transcribe", "--server", "host:1", *words]) == 0
+    with_server = capsys.readouterr().out
+    assert main(["transcribe", "--model", str(tiny_model_directory), *words]) == 0
+    assert capsys.readouterr().out == with_server
+    assert len(with_server.splitlines()) == 2
+
+
+def test_tune(package, tiny_model_directory, capsys):
+    # What the recogniser says with the language model is what the corpus is said to contain.
+    recognizer = Recognizer.load(tiny_model_directory)
+    recognitions = recognizer.recognize([read_audio(f"{n}.wav") for n in range(6)])
+    search = package.search(options=BeamOptions(alpha=1.0, beta=1.0))
+    texts = [search.decode(r.log_probs)[0].text for r in recognitions]
+    assert any(texts)
+    write_manifest(
+        "said.jsonl",
+        [Utterance(str(n), f"{n}.wav", text, split="dev") for n, text in enumerate(texts)],
+    )
+    words = ["lm", "tune", "p.decoder", "--model", str(tiny_model_directory)]
+    words += ["--manifest", "said.jsonl", "--alphas", "0", "1", "--betas", "0", "1"]
+    assert main([*words, "--refinements", "0", "--plot", "surface.png", "--json"]) == 0
+    outcome = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert outcome["development"]["wer"] == outcome["check"]["wer"] == 0
+    assert outcome["check_greedy"]["wer"] > 0
+    assert len(outcome["surface"]) == 4
+    options = load_package("p.decoder").options
+    assert dataclasses.asdict(options) == outcome["options"]
+    with open("surface.png", "rb") as file:
+        assert file.read(4) == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["lm", "package", "text.txt", "-o", "p"], "text.txt is not a KenLM binary"),
+        (["lm", "build", "none.txt", "-o", "p"], "none.txt cannot be read"),
+        (["lm", "package", "lm.binary", "-o", "p", "--alphabet", "a.txt"], "of another alphabet"),
+        (["lm", "package", "lm.binary", "-o", "p", "--beam-size", "0"], "must be at least 1"),
+        (["transcribe", "--model", "m", "x.wav", "--hot-word", "a=1"], "needs --decoder"),
+    ],
+)
+def test_errors(package, words, message, capsys):
+    with open("a.txt", "w", encoding="utf-8") as file:
+        file.write(" \nx\ny\nz\n")
+    capsys.readouterr()
+    assert main(words) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_decoder_of_another_alphabet(files, package, tiny_model_directory, capsys):
+    with open("a.txt", "w", encoding="utf-8") as file:
+        file.write(" \n" + "".join(f"{c}\n" for c in "abcdefghijklmnopqrstuvwxyz"))
+    assert main(["lm", "package", "lm.binary", "-o", "q", "--alphabet", "a.txt"]) == 0
+    words = ["evaluate", "--model", str(tiny_model_directory), "--manifest", "m.jsonl"]
+    assert main([*words, "--decoder", "q"]) == 1
+    assert "The decoder package q is for Alphabet(" in capsys.readouterr().err
