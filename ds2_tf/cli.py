@@ -24,6 +24,9 @@ COMMANDS = {
         "check": "ds2_tf.commands.corpus_check",
         "stats": "ds2_tf.commands.corpus_stats",
     },
+    "model": {
+        "describe": "ds2_tf.commands.model_describe",
+    },
     "train": "ds2_tf.commands.train",
     "evaluate": "ds2_tf.commands.evaluate",
     "export": "ds2_tf.commands.export",
@@ -43,6 +46,7 @@ COMMANDS = {
 _GROUP_HELP = {
     "lm": "language models and decoder packages",
     "corpus": "import, check and describe corpora",
+    "model": "describe networks",
     "pipeline": "the TFX pipeline, and its ingestion alone",
 }
 

@@ -27,7 +27,8 @@ class ConvolutionConfig:
 
     Attributes:
         filters: number of output channels.
-        kernel: size in [frequency bins, frames], the paper's order.
+        kernel: size in [frequency bins, frames], the paper's order. A 1-D convolution, over time
+            alone, covers every bin that there is, with that number as its stride too.
         stride: step in [frequency bins, frames].
     """
 
@@ -232,11 +233,15 @@ class Recipe:
 def load_recipe(path: str | os.PathLike) -> Recipe:
     """Reads a recipe from YAML.
 
+    In place of a network, `model` may be the name of a preset (`ds2_tf.models.presets`).
+
     Raises:
         UserError: the file cannot be read, or a key is unknown, missing or of the wrong type; the
             message names it.
     """
     import yaml
+
+    from ds2_tf.models.presets import preset
 
     try:
         content = yaml.safe_load(pathlib.Path(path).read_text("utf-8"))
@@ -244,6 +249,8 @@ def load_recipe(path: str | os.PathLike) -> Recipe:
         raise UserError(f"The recipe {path} cannot be read: {error.strerror}.") from error
     except yaml.YAMLError as error:
         raise UserError(f"The recipe {path} is not YAML: {error}") from error
+    if isinstance(content, dict) and isinstance(content.get("model"), str):
+        content["model"] = to_dict(preset(content["model"]).model)
     return from_dict(Recipe, content, source=str(path))
 
 
