@@ -22,7 +22,7 @@ _HOMES = {
     "endless": "ds2_tf.training.data",
     "export_saved_model": "ds2_tf.export.saved_model",
     "greedy_decode": "ds2_tf.decoding.greedy",
-    "load_recipe": "ds2_tf.config",
+    "load_recipe": "ds2_tf.recipes",
     "log_spectrogram": "ds2_tf.audio.spectrogram",
     "read_audio": "ds2_tf.audio.reading",
     "read_manifest": "ds2_tf.corpora.manifest",

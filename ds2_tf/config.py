@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import pathlib
 
 from ds2_tf.audio.spectrogram import SpectrogramConfig
 from ds2_tf.errors import UserError
@@ -75,9 +73,9 @@ class ModelConfig:
 
     def __post_init__(self):
         _require(self.cell in CELLS, f"model.cell must be one of {', '.join(CELLS)}", self.cell)
-        for name in ("recurrent_layers", "recurrent_units"):
+        for name, least in (("recurrent_layers", 0), ("recurrent_units", 1)):
             value = getattr(self, name)
-            _require(value >= 1, f"model.{name} must be at least 1", value)
+            _require(value >= least, f"model.{name} must be at least {least}", value)
         _require(0 <= self.dropout < 1, "model.dropout must be from 0 to under 1", self.dropout)
         _require(
             self.lookahead_frames >= 0,
@@ -228,30 +226,6 @@ class Recipe:
     training: TrainingConfig
     alphabet: str = "".join(Alphabet.english().characters)
     features: SpectrogramConfig = SpectrogramConfig()
-
-
-def load_recipe(path: str | os.PathLike) -> Recipe:
-    """Reads a recipe from YAML.
-
-    In place of a network, `model` may be the name of a preset (`ds2_tf.models.presets`).
-
-    Raises:
-        UserError: the file cannot be read, or a key is unknown, missing or of the wrong type; the
-            message names it.
-    """
-    import yaml
-
-    from ds2_tf.models.presets import preset
-
-    try:
-        content = yaml.safe_load(pathlib.Path(path).read_text("utf-8"))
-    except OSError as error:
-        raise UserError(f"The recipe {path} cannot be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"The recipe {path} is not YAML: {error}") from error
-    if isinstance(content, dict) and isinstance(content.get("model"), str):
-        content["model"] = to_dict(preset(content["model"]).model)
-    return from_dict(Recipe, content, source=str(path))
 
 
 def from_dict(cls: type, content: object, source: str):

@@ -18,7 +18,8 @@ from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
 from tfx.types.channel import Channel
 
-from ds2_tf.config import load_recipe, to_dict
+from ds2_tf.config import to_dict
+from ds2_tf.recipes import load_recipe
 from pipeline.components.anomaly_gate import AnomalyGate
 from pipeline.components.baseline import LatestOtherBlessedModelStrategy
 from pipeline.components.corpus_statistics import CorpusStatistics

@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ds2_tf.audio.spectrogram import SpectrogramConfig
-    from ds2_tf.config import load_recipe
     from ds2_tf.corpora.checking import check_corpus
+    from ds2_tf.recipes import load_recipe
     from ds2_tf.text.alphabet import Alphabet
 
     alphabet, features, time_stride = Alphabet.english(), SpectrogramConfig(), 1

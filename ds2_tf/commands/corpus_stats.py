@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ds2_tf.config import load_recipe
     from ds2_tf.corpora.summary import summarize_corpus
+    from ds2_tf.recipes import load_recipe
     from ds2_tf.text.alphabet import Alphabet
 
     summary = summarize_corpus(

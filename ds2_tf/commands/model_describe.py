@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs `ds2 model describe`."""
     from ds2_tf.audio.spectrogram import SpectrogramConfig
-    from ds2_tf.config import load_recipe
     from ds2_tf.models.cost import network_cost
     from ds2_tf.models.presets import preset
+    from ds2_tf.recipes import load_recipe
 
     if pathlib.Path(args.network).suffix in (".yaml", ".yml"):
         recipe = load_recipe(args.network)

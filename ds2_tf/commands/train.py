@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs `ds2 train`."""
     from ds2_tf.commands.corpus_arguments import raw_format
-    from ds2_tf.config import load_recipe
     from ds2_tf.corpora.records import split_files
+    from ds2_tf.recipes import load_recipe
 
     recipe = load_recipe(args.recipe)
     if args.records:

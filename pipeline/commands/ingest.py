@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Ingests; prints what each split holds."""
     from ds2_tf.commands.corpus_arguments import raw_format
-    from ds2_tf.config import load_recipe
+    from ds2_tf.recipes import load_recipe
     from pipeline.ingestion.config import IngestionConfig
     from pipeline.ingestion.ingest import REPORT_NAME, ingest
     from pipeline.quiet import quiet_libraries

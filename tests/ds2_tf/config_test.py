@@ -8,16 +8,9 @@ import numpy as np
 import pytest
 import yaml
 
-from ds2_tf.config import (
-    ConvolutionConfig,
-    ModelConfig,
-    Recipe,
-    TrainingConfig,
-    from_dict,
-    load_recipe,
-    to_dict,
-)
+from ds2_tf.config import ConvolutionConfig, ModelConfig, Recipe, TrainingConfig, from_dict, to_dict
 from ds2_tf.errors import UserError
+from ds2_tf.recipes import load_recipe
 from ds2_tf.text.alphabet import Alphabet
 
 RECIPE = """
@@ -139,7 +132,7 @@ def test_training_refuses(wrong):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"recurrent_layers": 0},
+        {"recurrent_layers": -1},
         {"recurrent_units": 0},
         {"dropout": 1.0},
         {"dropout": -0.5},

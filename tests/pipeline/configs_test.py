@@ -3,8 +3,8 @@
 
 import pytest
 
-from ds2_tf.config import load_recipe
 from ds2_tf.errors import UserError
+from ds2_tf.recipes import load_recipe
 from pipeline.configs import load_pipeline_config
 from pipeline.ingestion.sources import ManifestSource
 

@@ -3,10 +3,11 @@
 
 import pytest
 
-from ds2_tf.config import Recipe, TrainingConfig, load_recipe
+from ds2_tf.config import Recipe, TrainingConfig
 from ds2_tf.errors import UserError
 from ds2_tf.models.cost import network_cost
 from ds2_tf.models.presets import FRONT_ENDS, PRESETS, preset
+from ds2_tf.recipes import load_recipe
 
 
 @pytest.mark.parametrize(
