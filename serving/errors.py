@@ -36,14 +36,17 @@ class ServingError(Exception):
 
 
 def invalid_argument(message: str) -> ServingError:
+    """An error of code INVALID_ARGUMENT."""
     return ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
 def not_found(message: str) -> ServingError:
+    """An error of code NOT_FOUND."""
     return ServingError(grpc.StatusCode.NOT_FOUND, message)
 
 
 def failed_precondition(message: str) -> ServingError:
+    """An error of code FAILED_PRECONDITION."""
     return ServingError(grpc.StatusCode.FAILED_PRECONDITION, message)
 
 

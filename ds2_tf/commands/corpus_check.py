@@ -13,6 +13,7 @@ from ds2_tf.commands.corpus_arguments import add_raw_arguments, add_working_argu
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `ds2 corpus check`."""
     parser.add_argument("manifest", metavar="MANIFEST")
     parser.add_argument(
         "--recipe",
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Runs `ds2 corpus check`."""
     from ds2_tf.audio.spectrogram import SpectrogramConfig
     from ds2_tf.corpora.checking import check_corpus
     from ds2_tf.recipes import load_recipe

@@ -14,6 +14,7 @@ from ds2_tf.commands.corpus_arguments import add_raw_arguments, add_working_argu
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `ds2 corpus import`."""
     corpora = parser.add_subparsers(dest="corpus", required=True, metavar="CORPUS")
 
     an4 = corpora.add_parser("an4", help="CMU AN4 (Census), as published")
@@ -73,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Runs `ds2 corpus import`."""
     summary = args.importer(args)
     print(json.dumps(dataclasses.asdict(summary)) if args.json else summary.text())
     return 0

@@ -10,6 +10,7 @@ from ds2_tf.commands.corpus_arguments import add_raw_arguments, add_working_argu
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `ds2 corpus stats`."""
     parser.add_argument("manifest", metavar="MANIFEST")
     parser.add_argument(
         "--recipe", metavar="RECIPE.yaml", help="use its alphabet (default: English)"
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Runs `ds2 corpus stats`."""
     from ds2_tf.corpora.summary import summarize_corpus
     from ds2_tf.recipes import load_recipe
     from ds2_tf.text.alphabet import Alphabet
