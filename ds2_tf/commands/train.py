@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if args.records:
         data = RecordData(recipe, train_files, dev_files)
     else:
-        data = AudioData(recipe, args.manifest, raw=raw_format(args))
+        data = AudioData(recipe, args.manifest, raw=raw_format(args), jobs=None)
     result = train(
         recipe,
         data,

@@ -134,6 +134,8 @@ class AudioData:
         raw: the format of headerless recordings, where the corpus has them.
         max_bad_share: most utterances, as a share, that may be unusable; they are left out.
             Defaults to 0.01.
+        jobs: processes that check the recordings. Defaults to 1, this one: a script that starts
+            others must be guarded by `if __name__ == "__main__"`. None takes all processors.
 
     Raises:
         TooManyRejections: more utterances than that are unusable; the message names them.
@@ -149,12 +151,13 @@ class AudioData:
         dev_split: str = "dev",
         raw: RawFormat | None = None,
         max_bad_share: float = DEFAULT_LIMIT,
+        jobs: int | None = 1,
     ):
         self._recipe = recipe
         self._manifest_path = manifest_path
         self._raw = raw
         self._alphabet = Alphabet(recipe.alphabet)
-        usable = _usable_utterances(recipe, manifest_path, raw, max_bad_share)
+        usable = _usable_utterances(recipe, manifest_path, raw, max_bad_share, jobs)
         self._train = [u for u in usable if u.split == train_split]
         self._dev = [u for u in usable if u.split == dev_split]
         for name, utterances in ((train_split, self._train), (dev_split, self._dev)):
@@ -264,7 +267,7 @@ def _spectrograms_of_records(files, recipe, alphabet) -> Iterator[np.ndarray]:
         yield record["spectrogram"]
 
 
-def _usable_utterances(recipe, manifest_path, raw, max_bad_share) -> list[Utterance]:
+def _usable_utterances(recipe, manifest_path, raw, max_bad_share, jobs) -> list[Utterance]:
     report = check_corpus(
         manifest_path,
         Alphabet(recipe.alphabet),
@@ -272,6 +275,7 @@ def _usable_utterances(recipe, manifest_path, raw, max_bad_share) -> list[Uttera
         hop_samples=recipe.features.hop_samples,
         time_stride=recipe.model.time_stride,
         raw=raw,
+        jobs=jobs,
     )
     report.enforce(max_bad_share)
     if report.rejections:
