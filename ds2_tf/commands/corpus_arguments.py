@@ -24,6 +24,20 @@ def _count(text: str) -> int:
     return value
 
 
+def add_bad_share_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds --max-bad-share."""
+    from ds2_tf.corpora.rejection import DEFAULT_LIMIT
+
+    parser.add_argument(
+        "--max-bad-share",
+        type=float,
+        default=DEFAULT_LIMIT,
+        metavar="SHARE",
+        help="fail when more of the utterances than this, from 0 to 1, cannot be used (default: "
+        f"{DEFAULT_LIMIT})",
+    )
+
+
 def add_raw_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the format of headerless recordings."""
     group = parser.add_argument_group("headerless recordings (.raw, .pcm)")

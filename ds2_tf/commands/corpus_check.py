@@ -9,7 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 
-from ds2_tf.commands.corpus_arguments import add_raw_arguments, add_working_arguments, raw_format
+from ds2_tf.commands.corpus_arguments import (
+    add_bad_share_argument,
+    add_raw_arguments,
+    add_working_arguments,
+    raw_format,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,13 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="check against its alphabet, features and network (default: English, and one output "
         "for every 10 ms)",
     )
-    parser.add_argument(
-        "--max-bad-share",
-        type=float,
-        default=0.01,
-        metavar="SHARE",
-        help="most bad utterances, from 0 to 1 (default: 0.01)",
-    )
+    add_bad_share_argument(parser)
     parser.add_argument("--report", metavar="FILE", help="write all rejections as JSON")
     add_working_arguments(parser)
     add_raw_arguments(parser)

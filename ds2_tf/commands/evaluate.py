@@ -9,8 +9,7 @@ import json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 evaluate`."""
-    from ds2_tf.commands.corpus_arguments import add_raw_arguments
-    from ds2_tf.corpora.rejection import DEFAULT_LIMIT
+    from ds2_tf.commands.corpus_arguments import add_bad_share_argument, add_raw_arguments
 
     parser.add_argument("--model", required=True, metavar="DIR", help="a model directory")
     parser.add_argument("--manifest", required=True, metavar="FILE", help="what to measure on")
@@ -18,14 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--decoder", metavar="FILE", help="a decoder package (default: greedy decoding)"
     )
-    parser.add_argument(
-        "--max-bad-share",
-        type=float,
-        default=DEFAULT_LIMIT,
-        metavar="SHARE",
-        help="fail when more of the utterances than this cannot be used (default: "
-        f"{DEFAULT_LIMIT})",
-    )
+    add_bad_share_argument(parser)
     parser.add_argument(
         "--output", metavar="FILE", help="write every reference and hypothesis as JSON lines"
     )

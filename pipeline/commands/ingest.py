@@ -14,8 +14,7 @@ import sys
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 pipeline ingest`."""
-    from ds2_tf.commands.corpus_arguments import add_raw_arguments
-    from ds2_tf.corpora.rejection import DEFAULT_LIMIT
+    from ds2_tf.commands.corpus_arguments import add_bad_share_argument, add_raw_arguments
 
     parser.add_argument(
         "--manifest",
@@ -45,13 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shards", type=int, default=8, metavar="N", help="files of each split (default: 8)"
     )
-    parser.add_argument(
-        "--max-bad-share",
-        type=float,
-        default=DEFAULT_LIMIT,
-        metavar="SHARE",
-        help=f"fail when more than this is rejected (default: {DEFAULT_LIMIT})",
-    )
+    add_bad_share_argument(parser)
     add_raw_arguments(parser)
     parser.add_argument(
         "beam_args",
