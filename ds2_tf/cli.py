@@ -23,6 +23,7 @@ COMMANDS = {
         "import": "ds2_tf.commands.corpus_import",
         "check": "ds2_tf.commands.corpus_check",
         "stats": "ds2_tf.commands.corpus_stats",
+        "alphabet": "ds2_tf.commands.corpus_alphabet",
     },
     "model": {
         "describe": "ds2_tf.commands.model_describe",

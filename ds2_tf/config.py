@@ -218,13 +218,15 @@ class Recipe:
     Attributes:
         model: the network.
         training: how it is trained.
-        alphabet: the output characters, in order, without the blank. Defaults to English.
+        alphabet: the outputs, in order, without the blank: a string of characters, or a list of
+            characters and bigrams. A recipe may name a file instead, `alphabet_file`, beside it,
+            with one a line, such as `ds2 corpus alphabet` writes. Defaults to English.
         features: the spectrogram.
     """
 
     model: ModelConfig
     training: TrainingConfig
-    alphabet: str = "".join(Alphabet.english().characters)
+    alphabet: str | tuple[str, ...] = Alphabet.english().to_config()
     features: SpectrogramConfig = SpectrogramConfig()
 
 

@@ -12,9 +12,7 @@ def add_alphabet_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--model", metavar="DIR", help="a model directory, whose alphabet counts (default: English)"
     )
-    source.add_argument(
-        "--alphabet", metavar="FILE", help="the characters of the alphabet, one a line"
-    )
+    source.add_argument("--alphabet", metavar="FILE", help="the labels of the alphabet, one a line")
 
 
 def alphabet_from(args: argparse.Namespace):
@@ -23,14 +21,10 @@ def alphabet_from(args: argparse.Namespace):
     Raises:
         UserError: it cannot be read.
     """
-    from ds2_tf.errors import UserError
     from ds2_tf.text.alphabet import Alphabet
 
     if args.alphabet:
-        try:
-            return Alphabet.load(args.alphabet)
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"The alphabet {args.alphabet} cannot be read: {error}.") from error
+        return Alphabet.load(args.alphabet)
     if args.model:
         from ds2_tf.models.model_directory import alphabet_of, load_description
 

@@ -52,9 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="without a table: the folder of a recording names its speaker",
     )
     directory.add_argument(
-        "--keep-transcripts",
-        action="store_true",
-        help="do not lower-case, spell digits out and drop punctuation as for English",
+        "--language",
+        default="en",
+        metavar="CODE",
+        help="lower-case the transcripts, spell numbers out and drop punctuation as fits en, de, "
+        "zh, ...; none keeps them (default: en)",
     )
     _add_shares(directory)
     _add_common(directory)
@@ -154,7 +156,7 @@ def _import_directory(args: argparse.Namespace):
             split=args.split_column,
         ),
         speaker_from_folder=args.speaker_from_folder,
-        normalize=not args.keep_transcripts,
+        language=args.language,
         dev_share=args.dev_share,
         test_share=args.test_share,
         seed=args.seed,

@@ -47,9 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--characters", action="store_true", help="a model of characters (default: of words)"
     )
     parser.add_argument(
-        "--normalization",
-        choices=("english", "none"),
-        help="of the text (default: english for the English alphabet, else none)",
+        "--language",
+        metavar="CODE",
+        help="lower-case the text, spell numbers out and drop punctuation as fits en, de, zh, ...; "
+        "none folds white space alone (default: en for the English alphabet, else none)",
     )
     parser.add_argument(
         "--held-out", nargs="+", default=(), metavar="TEXT", help="measure the perplexity on these"
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         vocabulary_limit=args.vocabulary_limit,
         by_character=args.characters,
         split=args.split,
-        normalization=args.normalization,
+        language=args.language,
         held_out=args.held_out,
         held_out_share=args.held_out_share,
     )

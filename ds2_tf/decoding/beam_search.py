@@ -172,14 +172,14 @@ class BeamSearch:
             closed=bool(words) and not options.open_vocabulary,
             units=by_character,
         )
-        characters = _lines(alphabet.characters)
+        labels = _lines(alphabet.labels[1:])
         weights = np.fromiter(hot_words.values(), np.float64)
         hot = _lines(hot_words)
         library = native_library()
         self._handle = library.ds2_search_new(
             ctypes.byref(native_options),
             model.handle if model else None,
-            *(characters, len(characters)),
+            *(labels, len(labels)),
             *(words, len(words)),
             *(hot, len(hot)),
             weights.ctypes.data,
@@ -261,7 +261,7 @@ class DecodingStream:
             labels = np.empty(length, np.int32)
         text = self._search.alphabet.decode(labels[:length])
         # A word is certain once the space after it is, where there are spaces.
-        cut = stable.value
+        cut = len(self._search.alphabet.decode(labels[: stable.value]))
         if " " in self._search.alphabet.characters:
             cut = text.rfind(" ", 0, cut) + 1
         return Partial(text[:cut].strip(), text[cut:].strip())
@@ -288,26 +288,30 @@ class DecodingStream:
                         unknown_words=data.unknown,
                         extra=data.extra,
                         total=data.total,
-                        words=self._words(labels, text),
+                        words=self._words(labels),
                     )
                 )
             return hypotheses
         finally:
             library.ds2_result_delete(result)
 
-    def _words(self, labels: np.ndarray, text: str) -> tuple[Word, ...]:
+    def _words(self, labels: np.ndarray) -> tuple[Word, ...]:
         spans = np.empty((len(labels), 2), np.int64)
         native_library().ds2_stream_align(
             self._handle, labels.ctypes.data, len(labels), spans.ctypes.data
         )
-        # Without spaces every character is a word of its own.
-        parts = text.split(" ") if " " in self._search.alphabet.characters else text
-        words, at = [], 0
-        separator = int(" " in self._search.alphabet.characters)
-        for part in parts if text else ():
-            words.append(Word(part, int(spans[at, 0]), int(spans[at + len(part) - 1, 1])))
-            at += len(part) + separator
-        return tuple(words)
+        alphabet = self._search.alphabet
+        if " " in alphabet.characters:
+            (spaces,) = np.nonzero(labels == alphabet.encode(" ")[0])
+            starts, ends = [0, *(spaces + 1)], [*spaces, len(labels)]
+        else:
+            # Every label is a word of its own.
+            starts, ends = range(len(labels)), range(1, len(labels) + 1)
+        return tuple(
+            Word(alphabet.decode(labels[start:end]), int(spans[start, 0]), int(spans[end - 1, 1]))
+            for start, end in zip(starts, ends)
+            if start < end
+        )
 
 
 def _lines(items: Iterable[str]) -> bytes:
@@ -316,6 +320,11 @@ def _lines(items: Iterable[str]) -> bytes:
 
 def _check_alphabet(model: NgramModel, alphabet: Alphabet, by_character: bool) -> None:
     if by_character:
+        if alphabet.has_bigrams:
+            raise UserError(
+                f"The language model {model.path} is of characters, which cannot rate the bigrams "
+                "of this network: build one of words."
+            )
         known = {" " if word == SPACE_TOKEN else word for word in model.words}
         usable = known & set(alphabet.characters)
     else:

@@ -108,7 +108,7 @@ def write_package(
         members[_VOCABULARY] = "".join(word + "\n" for word in vocabulary).encode("utf-8")
     description = {
         "format_version": FORMAT_VERSION,
-        "alphabet": "".join(alphabet.characters),
+        "alphabet": alphabet.to_config(),
         "options": dataclasses.asdict(options),
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
     }

@@ -87,7 +87,7 @@ def build_lm(
     vocabulary_limit: int = DEFAULT_VOCABULARY_LIMIT,
     by_character: bool = False,
     split: str | None = None,
-    normalization: str | None = None,
+    language: str | None = None,
     held_out: Sequence[str | os.PathLike] = (),
     held_out_share: float = DEFAULT_HELD_OUT_SHARE,
 ) -> BuildReport:
@@ -104,7 +104,7 @@ def build_lm(
         vocabulary_limit: the most frequent words are kept. Defaults to 400,000.
         by_character: make a model of characters. Defaults to one of words.
         split: only this split of manifests. Defaults to all.
-        normalization: see `ds2_tf.lm.text.text_normalization`.
+        language: see `ds2_tf.lm.text.text_normalization`.
         held_out: texts and manifests to measure the model on. Defaults to a share of the sources.
         held_out_share: that share, every n-th sentence; 0 measures nothing. Defaults to 0.02.
 
@@ -118,7 +118,7 @@ def build_lm(
         raise UserError(f"{alphabet} has no space to part words: build a model of characters.")
     if held_out and split:
         raise UserError("Held-out text cannot be given together with a split of manifests.")
-    normalize = text_normalization(alphabet, normalization)
+    normalize = text_normalization(alphabet, language)
     with tempfile.TemporaryDirectory(prefix="ds2-lm-") as name:
         directory = pathlib.Path(name)
         every = round(1 / held_out_share) if held_out_share and not held_out else 0

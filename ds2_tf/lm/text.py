@@ -5,15 +5,12 @@ from __future__ import annotations
 
 import gzip
 import os
-import unicodedata
 from collections.abc import Callable, Iterator
 
 from ds2_tf.corpora.manifest import read_manifest
 from ds2_tf.errors import UserError
 from ds2_tf.text.alphabet import Alphabet
-from ds2_tf.text.normalization import normalize_english
-
-NORMALIZATIONS = ("english", "none")
+from ds2_tf.text.normalization import normalization
 
 
 def read_sentences(path: str | os.PathLike, split: str | None = None) -> Iterator[str]:
@@ -44,21 +41,20 @@ def read_sentences(path: str | os.PathLike, split: str | None = None) -> Iterato
         raise UserError(f"The text {name} is not UTF-8: {error}.") from error
 
 
-def text_normalization(alphabet: Alphabet, name: str | None = None) -> Callable[[str], str]:
+def text_normalization(alphabet: Alphabet, language: str | None = None) -> Callable[[str], str]:
     """What brings written text into the form of transcripts.
 
     Args:
-        alphabet: the network's labels.
-        name: "english" for `normalize_english`, "none" for white space alone. Defaults to English
-            for the English alphabet and to none for others.
+        alphabet: the network's labels; without a space among them, words are joined.
+        language: see `ds2_tf.text.normalization.normalization`. Defaults to "en" for the English
+            alphabet and to "none" for others.
+
+    Raises:
+        UserError: there is no rule for the language.
     """
-    if name is None:
-        name = "english" if alphabet == Alphabet.english() else "none"
-    if name == "english":
-        return normalize_english
-    separator = " " if " " in alphabet.characters else ""
-
-    def fold_white_space(text: str) -> str:
-        return separator.join(unicodedata.normalize("NFC", text).split())
-
-    return fold_white_space
+    if language is None:
+        language = "en" if alphabet == Alphabet.english() else "none"
+    normalize = normalization(language)
+    if " " in alphabet.characters:
+        return normalize
+    return lambda text: normalize(text).replace(" ", "")

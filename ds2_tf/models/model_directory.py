@@ -30,14 +30,14 @@ class ModelDescription:
 
     Attributes:
         model: the network.
-        alphabet: its output characters, without the blank.
+        alphabet: its outputs, without the blank: characters in a string, or a list with bigrams.
         features: the spectrogram that it was trained on.
         feature_version: version of the code that computes it.
         format_version: version of this directory's layout.
     """
 
     model: ModelConfig
-    alphabet: str
+    alphabet: str | tuple[str, ...]
     features: SpectrogramConfig
     feature_version: int = FEATURE_VERSION
     format_version: int = FORMAT_VERSION

@@ -164,12 +164,14 @@ def bucket_by_frames(utterances, batch_frames: int, max_batch_size: int, num_bin
 
 
 def label_encoder(alphabet: Alphabet) -> Callable:
-    """A graph function from a transcript, string scalar in NFC, to its labels, int32 [characters].
+    """A graph function from a transcript, string scalar in NFC, to its labels, int32 [labels].
 
     Characters outside the alphabet get label -1, which a check of the corpus excludes.
     """
     import tensorflow as tf
 
+    if alphabet.has_bigrams:
+        return _bigram_encoder(alphabet)
     code_points = np.array([ord(character) for character in alphabet.characters])
     labels = np.full(code_points.max() + 2, LABEL_PADDING, np.int32)
     labels[code_points] = np.arange(1, alphabet.size)
@@ -177,6 +179,22 @@ def label_encoder(alphabet: Alphabet) -> Callable:
     def encode(transcript):
         points = tf.strings.unicode_decode(transcript, "UTF-8")
         return tf.gather(labels, tf.minimum(points, len(labels) - 1))
+
+    return encode
+
+
+def _bigram_encoder(alphabet: Alphabet) -> Callable:
+    import tensorflow as tf
+
+    def labels_of(transcript: bytes) -> np.ndarray:
+        text = transcript.decode("utf-8")
+        labels = [LABEL_PADDING] if alphabet.unknown_characters(text) else alphabet.encode(text)
+        return np.array(labels, np.int32)
+
+    def encode(transcript):
+        labels = tf.numpy_function(labels_of, [transcript], tf.int32, stateful=False)
+        labels.set_shape([None])
+        return labels
 
     return encode
 

@@ -20,7 +20,7 @@ class IngestionConfig:
     """Features, the check of utterances, splits and shards.
 
     Attributes:
-        alphabet: characters that transcripts may have, without the blank.
+        alphabet: labels of the characters that transcripts may have, as in a recipe.
         time_stride: feature frames per output frame of the network; decides which transcripts are
             too long for their audio.
         features: the spectrogram.
@@ -36,7 +36,7 @@ class IngestionConfig:
             shards.
     """
 
-    alphabet: str
+    alphabet: str | tuple[str, ...]
     time_stride: int
     features: SpectrogramConfig = SpectrogramConfig()
     split_by: str = "column"

@@ -154,3 +154,22 @@ def test_model_refuses(wrong):
 def test_convolution_refuses(kernel, stride):
     with pytest.raises(UserError, match="kernel"):
         ConvolutionConfig(2, kernel, stride)
+
+
+class TestAlphabet:
+    def test_with_bigrams(self, read):
+        recipe = read(RECIPE + 'alphabet: [" ", t, h, e, th]')
+        assert recipe.alphabet == (" ", "t", "h", "e", "th")
+        assert from_dict(Recipe, to_dict(recipe), "") == recipe
+
+    def test_from_a_file_beside_the_recipe(self, read, tmp_path):
+        Alphabet("äöü ").save(tmp_path / "alphabet.txt")
+        assert read(RECIPE + "alphabet_file: alphabet.txt").alphabet == "äöü "
+
+    def test_a_missing_file_is_named(self, read):
+        with pytest.raises(UserError, match="other.txt cannot be read"):
+            read(RECIPE + "alphabet_file: other.txt")
+
+    def test_not_both(self, read):
+        with pytest.raises(UserError, match="both alphabet and alphabet_file"):
+            read(RECIPE + "alphabet: abc\nalphabet_file: alphabet.txt")

@@ -15,7 +15,7 @@ from ds2_tf.corpora.importers.holdout import split_by_share
 from ds2_tf.corpora.importers.recordings import AUDIO_SUFFIXES, ImportSummary, write_imported
 from ds2_tf.corpora.manifest import FIELDS, Utterance
 from ds2_tf.errors import UserError
-from ds2_tf.text.normalization import normalize_english
+from ds2_tf.text.normalization import normalization
 
 # With fewer speakers, holding whole ones out would leave hardly anyone to learn from.
 _FEWEST_SPEAKERS_TO_HOLD_OUT = 3
@@ -47,7 +47,7 @@ def import_directory(
     table: str | os.PathLike | None = None,
     columns: Columns = Columns(),
     speaker_from_folder: bool = False,
-    normalize: bool = True,
+    language: str = "en",
     dev_share: float = 0.05,
     test_share: float = 0.05,
     seed: int = 1,
@@ -69,7 +69,8 @@ def import_directory(
         columns: what the table's columns are called.
         speaker_from_folder: without a table, a recording's folder names its speaker. Defaults to
             false.
-        normalize: apply `normalize_english` to the transcripts. Defaults to true.
+        language: of the transcripts, see `ds2_tf.text.normalization.normalization`; "none" keeps
+            them as they are. Defaults to "en".
         dev_share: share of speakers or utterances for "dev". Defaults to 0.05.
         test_share: share of speakers or utterances for "test". Defaults to 0.05.
         seed: chooses them. Defaults to 1.
@@ -95,9 +96,10 @@ def import_directory(
             )
         )
         raise UserError(f"There is nothing to import: {where}.")
-    if normalize:
+    if language != "none":
+        normalize = normalization(language)
         utterances = [
-            dataclasses.replace(u, transcript=normalize_english(u.transcript)) for u in utterances
+            dataclasses.replace(u, transcript=normalize(u.transcript)) for u in utterances
         ]
     if not any(utterance.split for utterance in utterances):
         utterances = _assign_splits(utterances, dev_share, test_share, seed)

@@ -17,13 +17,20 @@ size_t Utf8Length(unsigned char lead) {
   return lead >= 0xe0 ? 3 : 2;
 }
 
-// Labels of a text; false where a character is not in the alphabet.
+// Labels of a word, cut into bigrams where those are labels, as Alphabet.encode does it; false where
+// a character is not in the alphabet.
 bool Encode(std::string_view text, const std::unordered_map<std::string_view, int32_t>& alphabet,
             std::vector<int32_t>& labels) {
   labels.clear();
   for (size_t at = 0; at < text.size();) {
-    const size_t length = Utf8Length(text[at]);
-    const auto found = alphabet.find(text.substr(at, length));
+    size_t length = Utf8Length(text[at]);
+    auto found = alphabet.end();
+    if (at + length < text.size()) {
+      const size_t pair = length + Utf8Length(text[at + length]);
+      found = alphabet.find(text.substr(at, pair));
+      if (found != alphabet.end()) length = pair;
+    }
+    if (found == alphabet.end()) found = alphabet.find(text.substr(at, length));
     if (found == alphabet.end()) return false;
     labels.push_back(found->second);
     at += length;
@@ -101,7 +108,7 @@ double ds2_model_score(const Model* model, const char* words, uint64_t size, int
   return total + ngrams.Score(context, ngrams.end_of_sentence());
 }
 
-// `alphabet`: the characters after the blank, `vocabulary` and `hot_words`: words, all a line each.
+// `alphabet`: the labels after the blank, `vocabulary` and `hot_words`: words, all a line each.
 // `model` may be null; then the vocabulary alone counts.
 ds2::Search* ds2_search_new(const ds2::Options* options, const Model* model, const char* alphabet,
                             uint64_t alphabet_size, const char* vocabulary,

@@ -8,9 +8,10 @@ import wave
 import numpy as np
 import pytest
 
-from ds2_tf.commands import corpus_check, corpus_import, corpus_stats
+from ds2_tf.commands import corpus_alphabet, corpus_check, corpus_import, corpus_stats
 from ds2_tf.corpora.manifest import read_manifest
 from ds2_tf.corpora.rejection import TooManyRejections
+from ds2_tf.text.alphabet import Alphabet
 
 
 def run(command, *words):
@@ -66,7 +67,7 @@ class TestImport:
         table = tmp_path / "table.tsv"
         table.write_text("file\twords\tpart\n3.wav\tThree!\tdev\n")
         words = ["--table", table, "--audio-column", "file", "--transcript-column", "words"]
-        words += ["--split-column", "part", "--keep-transcripts", "-q"]
+        words += ["--split-column", "part", "--language", "none", "-q"]
         assert run(corpus_import, "directory", folder, "-o", tmp_path / "m.jsonl", *words) == 0
         (utterance,) = read_manifest(tmp_path / "m.jsonl")
         assert (utterance.transcript, utterance.split) == ("Three!", "dev")
@@ -176,3 +177,12 @@ class TestStats:
         summary = json.loads(capsys.readouterr().out)
         assert summary["total"]["hours"] == pytest.approx(5 / 3600)
         assert summary["unreadable"] is None
+
+
+def test_alphabet(tmp_path, capsys):
+    (tmp_path / "text.txt").write_text("The café,\nthe theme!\n", "utf-8")
+    output = tmp_path / "alphabet.txt"
+    words = [tmp_path / "text.txt", "-o", output, "--language", "fr", "--bigrams", "1"]
+    assert run(corpus_alphabet, *words) == 0
+    assert Alphabet.load(output) == Alphabet([*" acefhmté", "th"])
+    assert capsys.readouterr().out == f"9 characters, 1 bigrams in {output}\n"

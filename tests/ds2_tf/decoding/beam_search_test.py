@@ -124,6 +124,44 @@ class TestWithWordModel:
         assert (free.text, free.unknown_words, free.extra) == ("cab", 1, -10.0)
 
 
+class TestBigrams:
+    LABELS = (*" abc", "ab", "ba")
+
+    def test_closed_vocabulary(
+        self, word_model, random_log_probs, probability_of_alignments, kenlm_score
+    ):
+        alphabet = Alphabet(self.LABELS)
+        model = NgramModel(word_model)
+        log_probs = random_log_probs(6, alphabet.size, 11)
+        expected = {}
+        for labels, log_p in probability_of_alignments(log_probs, self.LABELS).items():
+            text = "".join(labels)
+            words = text.split()
+            # Only as the alphabet cuts the words, and without a space too many.
+            cut = [alphabet.labels[index] for index in alphabet.encode(text)]
+            if set(words) <= set(model.words) and cut == [*labels] and text == " ".join(words):
+                expected[text] = log_p + 0.7 * kenlm_score(word_model, words) + 0.4 * len(words)
+        search = BeamSearch(alphabet, BeamOptions(0.7, 0.4, **EXACT), model=model)
+        hypotheses = search.decode(log_probs, 10**6)
+        assert {h.text for h in hypotheses} == set(expected)
+        # Spaces too many are folded: their alignments add to a text, which is seldom much.
+        best = max(expected, key=expected.get)
+        assert hypotheses[0].total >= expected[best] - 1e-6
+
+    def test_words_have_their_times(self):
+        alphabet = Alphabet(self.LABELS)
+        path = alphabet.encode("ab a")
+        log_probs = np.full((2 * len(path), alphabet.size), np.log(1e-3), np.float32)
+        for position, label in enumerate(path):
+            log_probs[2 * position, label] = log_probs[2 * position + 1, 0] = np.log(0.99)
+        (hypothesis,) = BeamSearch(alphabet).decode(log_probs)
+        assert [(w.text, w.start, w.end) for w in hypothesis.words] == [("ab", 0, 1), ("a", 4, 5)]
+
+    def test_a_model_of_characters_is_refused(self, character_model):
+        with pytest.raises(UserError, match="build one of words"):
+            BeamSearch(Alphabet([*" ab", "ab"]), model=NgramModel(character_model))
+
+
 class TestWithCharacterModel:
     def test_all_texts(self, character_model, random_log_probs, probability_of_texts, kenlm_score):
         log_probs = random_log_probs(7, 4, 9)

@@ -53,6 +53,21 @@ def probability_of_texts():
 
 
 @pytest.fixture(scope="session")
+def probability_of_alignments():
+    """Log probability of every sequence of labels, by going over all alignments."""
+
+    def enumerate_sequences(log_probs, labels):
+        labels = ["", *labels]
+        probability = defaultdict(float)
+        for path in itertools.product(range(len(labels)), repeat=len(log_probs)):
+            read = tuple(labels[label] for label, _ in itertools.groupby(path) if label)
+            probability[read] += math.exp(sum(log_probs[t, k] for t, k in enumerate(path)))
+        return {read: math.log(p) for read, p in probability.items()}
+
+    return enumerate_sequences
+
+
+@pytest.fixture(scope="session")
 def kenlm_score():
     """ln p of words by KenLM's own code."""
     kenlm = pytest.importorskip("kenlm")

@@ -14,7 +14,7 @@ from ds2_tf.text.alphabet import BLANK, Alphabet
 ENGLISH = Alphabet.english()
 
 character = (
-    st.characters(exclude_characters="\r\n")
+    st.characters(codec="utf-8", exclude_characters="\r\n")
     .map(lambda c: unicodedata.normalize("NFC", c))
     .filter(lambda c: len(c) == 1)
 )
@@ -58,6 +58,40 @@ def test_any_alphabet_survives_its_file(tmp_path_factory, characters):
     assert path.read_bytes().decode("utf-8") == "".join(c + "\n" for c in characters)
 
 
+class TestBigrams:
+    # The paper's example: "the cat" is th, e, space, ca, t.
+    ALPHABET = Alphabet([*" acehnt", "th", "ca", "he"])
+
+    def spell(self, text):
+        return [self.ALPHABET.labels[index] for index in self.ALPHABET.encode(text)]
+
+    def test_words_are_cut_from_their_beginning(self):
+        assert self.spell("the cat") == ["th", "e", " ", "ca", "t"]
+        assert self.spell("hethe ca") == ["he", "th", "e", " ", "ca"]
+
+    def test_a_pair_that_is_no_label_stands_apart(self):
+        assert self.spell("anthe") == ["a", "n", "th", "e"]
+
+    def test_pairs_do_not_reach_beyond_a_word(self):
+        assert self.spell("t he") == ["t", " ", "he"]
+
+    @given(st.text(" acehnt"))
+    def test_round_trip(self, text):
+        assert self.ALPHABET.decode(self.ALPHABET.encode(text)) == text
+
+    def test_file_and_configuration(self, tmp_path):
+        self.ALPHABET.save(tmp_path / "alphabet.txt")
+        assert Alphabet.load(tmp_path / "alphabet.txt") == self.ALPHABET
+        assert Alphabet(self.ALPHABET.to_config()) == self.ALPHABET
+        assert ENGLISH.to_config() == " abcdefghijklmnopqrstuvwxyz'"
+        assert self.ALPHABET.size == 11 and self.ALPHABET.characters == tuple(" acehnt")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(UserError, match="missing.txt cannot be read"):
+        Alphabet.load(tmp_path / "missing.txt")
+
+
 def test_unknown_characters_are_named():
     assert ENGLISH.unknown_characters("Hej, åbc å!") == "!,Hå"
     assert ENGLISH.unknown_characters("fine") == ""
@@ -74,7 +108,10 @@ def test_decomposed_characters_count_as_one():
 @pytest.mark.parametrize(
     "characters, message",
     [
-        (["a", "bc"], "'bc'"),
+        (["a", "b", "abc"], "'abc'"),
+        (["a", "ab"], "not the character 'b'"),
+        (["a", " ", "a "], "its space"),
+        (["a", "b", "ab", "ab"], r"\['ab'\]"),
         (["a", ""], "''"),
         ("aba", r"\['a'\]"),
         ("", "at least one"),

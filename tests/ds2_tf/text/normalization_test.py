@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""English normalization: examples as a person would read them, and properties of any text."""
+"""Normalization: examples as a person would read them, and properties of any text."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2_tf.text.normalization import normalize_english
+from ds2_tf.errors import UserError
+from ds2_tf.text.normalization import normalization, normalize_english
 
 
 @pytest.mark.parametrize(
@@ -62,3 +63,25 @@ def test_a_second_time_changes_nothing(text):
 @given(st.integers(min_value=0, max_value=10**40))
 def test_any_number_becomes_letters(number):
     assert normalize_english(str(number)).replace(" ", "").isalpha()
+
+
+@pytest.mark.parametrize(
+    "language, written, spoken",
+    [
+        ("de", "Über 21 Äpfel!", "über einundzwanzig äpfel"),
+        ("fr", "L’été, 3 fois", "l'été trois fois"),
+        # The vowel signs of Hindi are marks and not letters.
+        ("none", "  हिन्दी \n भाषा ", "हिन्दी भाषा"),
+        ("en", "हिन्दी", "हिन्दी"),
+        ("zh", "你好， 世界！ 打开 WIFI hot spot 吧", "你好世界打开wifi hot spot吧"),
+        ("zh", "ＡＢＣ １2", "abc 12"),
+        ("none", "Kept: As Is", "Kept: As Is"),
+    ],
+)
+def test_languages(language, written, spoken):
+    assert normalization(language)(written) == spoken
+
+
+def test_unknown_language():
+    with pytest.raises(UserError, match="'xx'; choose one of am, .* zh"):
+        normalization("xx")

@@ -194,3 +194,11 @@ def test_labels_are_those_of_the_alphabet():
         labels = encode(tf.constant(text)).numpy()
         assert labels.dtype == np.int32 and labels.tolist() == alphabet.encode(text)
     assert encode(tf.constant("ab\U0001ffff")).numpy().tolist() == [2, -1, -1]
+
+
+def test_bigrams_are_labels_too():
+    alphabet = Alphabet([*" aäb", "äb"])
+    texts = tf.data.Dataset.from_tensor_slices(["äb bäb", "aß"])
+    known, unknown = texts.map(label_encoder(alphabet))
+    assert known.numpy().tolist() == alphabet.encode("äb bäb") == [5, 1, 4, 5]
+    assert unknown.numpy().tolist() == [-1]

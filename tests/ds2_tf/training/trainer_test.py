@@ -211,3 +211,10 @@ def test_lost_history_is_an_error(train, tmp_path):
     (tmp_path / "model-state" / "history.jsonl").unlink()
     with pytest.raises(UserError, match="damaged"):
         train()
+
+
+def test_bigrams(train, tmp_path):
+    recipe = dataclasses.replace(RECIPE, alphabet=(*"abcd ", "ab", "ba"))
+    train("bigrams", recipe)
+    network, description = load_model(tmp_path / "bigrams")
+    assert description.alphabet == recipe.alphabet and network.num_labels == 8

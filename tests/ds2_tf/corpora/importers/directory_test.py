@@ -43,7 +43,7 @@ class TestTextFiles:
         assert summary.utterances == {"train": 28, "dev": 4, "test": 8}
 
     def test_transcripts_can_be_kept(self, spoken, tmp_path):
-        _, utterances = run(spoken, tmp_path, normalize=False)
+        _, utterances = run(spoken, tmp_path, language="none")
         assert utterances["s0/take1"].transcript == "Take 1, please!"
 
     def test_headerless_recordings(self, tmp_path):
