@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 # Of 3,973 recordings, right ones reach 0.1 and swapped ones begin at 24; full-scale noise has 1.6.
-_SWAPPED_RATIO = 4.0
-_LEAST_SAMPLES = 400
+SWAPPED_RATIO = 4.0
+LEAST_SAMPLES = 400
 
 
 def bytes_are_swapped(samples: np.ndarray) -> bool:
@@ -24,8 +24,8 @@ def bytes_are_swapped(samples: np.ndarray) -> bool:
     Args:
         samples: int16 [N], one channel. Fewer than 400 are never called swapped.
     """
-    if len(samples) < _LEAST_SAMPLES:
+    if len(samples) < LEAST_SAMPLES:
         return False
     pairs = np.ascontiguousarray(samples, "<i2").view(np.int8).reshape(-1, 2).astype(np.int16)
     low, high = np.abs(np.diff(pairs, axis=0)).mean(axis=0)
-    return bool(high > _SWAPPED_RATIO * max(low, 1e-3))
+    return bool(high > SWAPPED_RATIO * max(low, 1e-3))

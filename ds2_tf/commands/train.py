@@ -15,6 +15,7 @@ import json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 train`."""
+    from ds2_tf.audio.graph_reading import DECODERS
     from ds2_tf.commands.corpus_arguments import add_raw_arguments
 
     parser.add_argument("recipe", metavar="RECIPE.yaml", help="network and training")
@@ -32,6 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--state",
         metavar="DIR",
         help="checkpoints to go on from (default: the output with `-state` at its end)",
+    )
+    parser.add_argument(
+        "--decoder",
+        choices=DECODERS,
+        default="soundfile",
+        help="what decodes recordings: tensorflow-io does it inside the graph, about four times as "
+        "slowly (default: soundfile)",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     add_raw_arguments(parser)
@@ -54,7 +62,9 @@ def run(args: argparse.Namespace) -> int:
     if args.records:
         data = RecordData(recipe, train_files, dev_files)
     else:
-        data = AudioData(recipe, args.manifest, raw=raw_format(args), jobs=None)
+        data = AudioData(
+            recipe, args.manifest, raw=raw_format(args), decoder=args.decoder, jobs=None
+        )
     result = train(
         recipe,
         data,

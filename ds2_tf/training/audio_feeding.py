@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ds2_tf.audio.augmentation import AudioAugmentation
+from ds2_tf.audio.graph_reading import read_in_graph, readable_in_graph, require_tensorflow_io
 from ds2_tf.audio.reading import RawFormat, read_audio
 from ds2_tf.audio.spectrogram import SpectrogramConfig, log_spectrogram
 from ds2_tf.corpora.manifest import Utterance, resolve_audio
@@ -26,6 +27,7 @@ def spectrograms_of(
     augment_audio: AudioAugmentation | None = None,
     augment_spectrogram: Callable | None = None,
     seed: tuple[int, int] = (0, 0),
+    decoder: str = "soundfile",
 ):
     """Reads recordings in parallel and computes their spectrograms in the graph.
 
@@ -38,6 +40,8 @@ def spectrograms_of(
         augment_audio: changes made to a recording. Defaults to none.
         augment_spectrogram: see `ds2_tf.training.spec_augment`. Defaults to none.
         seed: of the changes: the run's seed and the epoch.
+        decoder: "tensorflow-io" reads inside the graph what `ds2_tf.audio.graph_reading` can read,
+            and soundfile the rest; the samples are the same. Defaults to "soundfile" for all.
 
     Returns:
         tf.data.Dataset of pairs: {"spectrogram": float32 [frames, bins], "num_frames": int32} and
@@ -49,13 +53,29 @@ def spectrograms_of(
     transcripts = tf.constant([utterance.transcript for utterance in utterances])
 
     def read(index):
-        samples = read_audio(paths[index], sample_rate=features.sample_rate, raw=raw)
-        if augment_audio is not None:
-            samples = augment_audio(samples, (*seed, int(index)))
-        return samples
+        return read_audio(paths[index], sample_rate=features.sample_rate, raw=raw)
+
+    def augmented(samples, index):
+        return augment_audio(samples, (*seed, int(index)))
+
+    def samples_of(index):
+        def by_soundfile():
+            return tf.ensure_shape(tf.numpy_function(read, [index], tf.float32), [None])
+
+        if decoder == "soundfile":
+            return by_soundfile()
+        return tf.cond(in_graph[index], lambda: read_in_graph(path_tensor[index]), by_soundfile)
+
+    if decoder == "tensorflow-io":
+        require_tensorflow_io()
+        path_tensor = tf.constant(paths)
+        in_graph = tf.constant([readable_in_graph(path, features.sample_rate) for path in paths])
 
     def utterance(index):
-        samples = tf.ensure_shape(tf.numpy_function(read, [index], tf.float32), [None])
+        samples = samples_of(index)
+        if augment_audio is not None:
+            changed = tf.numpy_function(augmented, [samples, index], tf.float32)
+            samples = tf.ensure_shape(changed, [None])
         spectrogram, num_frames = log_spectrogram(samples[None], tf.size(samples)[None], features)
         spectrogram = spectrogram[0]
         if augment_spectrogram is not None:

@@ -134,6 +134,7 @@ class AudioData:
         raw: the format of headerless recordings, where the corpus has them.
         max_bad_share: most utterances, as a share, that may be unusable; they are left out.
             Defaults to 0.01.
+        decoder: "soundfile" or "tensorflow-io", see `spectrograms_of`. Defaults to "soundfile".
         jobs: processes that check the recordings. Defaults to 1, this one: a script that starts
             others must be guarded by `if __name__ == "__main__"`. None takes all processors.
 
@@ -151,11 +152,13 @@ class AudioData:
         dev_split: str = "dev",
         raw: RawFormat | None = None,
         max_bad_share: float = DEFAULT_LIMIT,
+        decoder: str = "soundfile",
         jobs: int | None = 1,
     ):
         self._recipe = recipe
         self._manifest_path = manifest_path
         self._raw = raw
+        self._decoder = decoder
         self._alphabet = Alphabet(recipe.alphabet)
         usable = _usable_utterances(recipe, manifest_path, raw, max_bad_share, jobs)
         self._train = [u for u in usable if u.split == train_split]
@@ -204,7 +207,13 @@ class AudioData:
 
     def _spectrograms(self, utterances, order, **options):
         return spectrograms_of(
-            utterances, order, self._manifest_path, self._recipe.features, raw=self._raw, **options
+            utterances,
+            order,
+            self._manifest_path,
+            self._recipe.features,
+            raw=self._raw,
+            decoder=self._decoder,
+            **options,
         )
 
     def _batches(self, spectrograms, max_frames):

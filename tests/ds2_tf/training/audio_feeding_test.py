@@ -74,6 +74,21 @@ def test_features_are_those_of_the_recordings(data, manifest):
         np.testing.assert_allclose(spectrogram, expected[0], atol=1e-5)
 
 
+def test_the_graph_reads_the_same_features(manifest, data):
+    pytest.importorskip("tensorflow_io")
+    for recipe, expected in (
+        (RECIPE, data),
+        (with_audio_augmentation(speed=(0.9, 1.1)), None),
+    ):
+        expected = expected or AudioData(recipe, manifest)
+        in_graph = AudioData(recipe, manifest, decoder="tensorflow-io")
+        pairs = list(zip(contents(in_graph.epoch(1)), contents(expected.epoch(1)), strict=True))
+        assert len(pairs) == 12
+        for (spectrogram, text), (same, same_text) in pairs:
+            np.testing.assert_array_equal(spectrogram, same)
+            assert text == same_text
+
+
 def test_statistics_are_those_of_the_training_split(data):
     spectrograms = np.concatenate([spectrogram for spectrogram, _ in contents(data.epoch(0))])
     np.testing.assert_allclose(data.statistics.mean, spectrograms.mean(0), rtol=1e-4)
