@@ -20,6 +20,7 @@ from ds2_tf.errors import UserError
 # packages above it.
 COMMANDS = {
     "corpus": {
+        "download": "ds2_tf.commands.corpus_download",
         "import": "ds2_tf.commands.corpus_import",
         "check": "ds2_tf.commands.corpus_check",
         "stats": "ds2_tf.commands.corpus_stats",
@@ -46,7 +47,7 @@ COMMANDS = {
 
 _GROUP_HELP = {
     "lm": "language models and decoder packages",
-    "corpus": "import, check and describe corpora",
+    "corpus": "download, import, check and describe corpora",
     "model": "describe networks",
     "pipeline": "the TFX pipeline, and its ingestion alone",
 }

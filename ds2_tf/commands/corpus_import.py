@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the manifest of a corpus: AN4, LJSpeech, a directory of one's own, or a synthetic one.
+"""Write the manifest of a corpus: a published one, a directory of one's own, or a synthetic one.
 
 The manifest points at the recordings where they lie; nothing is copied.
 """
@@ -34,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_shares(ljspeech)
     _add_common(ljspeech)
     ljspeech.set_defaults(importer=_import_ljspeech)
+
+    librispeech = corpora.add_parser("librispeech", help="LibriSpeech, as published, any part")
+    _add_source_and_output(librispeech)
+    _add_common(librispeech)
+    librispeech.set_defaults(importer=_import_librispeech)
 
     directory = corpora.add_parser(
         "directory", help="recordings with a .txt file each, or with one table for all"
@@ -139,6 +144,12 @@ def _import_ljspeech(args: argparse.Namespace):
         jobs=args.jobs,
         progress=not args.quiet,
     )
+
+
+def _import_librispeech(args: argparse.Namespace):
+    from ds2_tf.corpora.importers.librispeech import import_librispeech
+
+    return import_librispeech(args.source, args.output, jobs=args.jobs, progress=not args.quiet)
 
 
 def _import_directory(args: argparse.Namespace):
