@@ -78,11 +78,12 @@ def test_streams_that_begin_at_different_times_in_one_batch(served, info, noise)
 
 
 def test_info(served):
-    told = served("stream_info", label=[0, 1, 2, 28, 29, -1])
-    assert told["text"].tolist() == [b"", b" ", b"a", b"'", b"'", b""]
-    assert told["sample_rate"].tolist() == [16000] * 6
-    assert told["frame_samples"].tolist() == [640] * 6
-    assert told["lookahead_frames"].tolist() == [2] * 6
+    told = served("stream_info", query=[0, 7])
+    labels = [b"", *(bytes([c]) for c in b" abcdefghijklmnopqrstuvwxyz'")]
+    assert told["labels"].tolist() == [labels, labels]
+    assert told["sample_rate"].tolist() == [16000] * 2
+    assert told["frame_samples"].tolist() == [640] * 2
+    assert told["lookahead_frames"].tolist() == [2] * 2
 
 
 def test_no_rows(served, info):
@@ -90,7 +91,7 @@ def test_no_rows(served, info):
     told = served("stream_step", samples=np.zeros((0, 1600)), num_samples=[], state=states)
     assert told["next_state"].shape == states.shape
     assert served("stream_finish", state=states)["skip"].shape == (0,)
-    assert served("stream_info", label=[])["text"].shape == (0,)
+    assert served("stream_info", query=[])["labels"].shape == (0, 29)
 
 
 def test_the_check_finds_nothing(streaming_export):
@@ -168,13 +169,13 @@ class TestCheck:
                 "skip": tf.zeros([rows], tf.int32),
             }
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "label")])
-        def stream_info(label):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "query")])
+        def stream_info(query):
             return {
-                "text": tf.gather(labels, label),
-                "sample_rate": 0 * label,
-                "frame_samples": 1 * label,
-                "lookahead_frames": 2 * label,
+                "labels": tf.tile(labels[None], [tf.size(query), 1]),
+                "sample_rate": 0 * query,
+                "frame_samples": 1 * query,
+                "lookahead_frames": 2 * query,
             }
 
         functions = {
