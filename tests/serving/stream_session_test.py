@@ -200,12 +200,12 @@ def test_a_model_that_hears_no_streams(helpers, speech_base_path, start_server):
 
 def test_deadline(start_server, config):
     server, _ = start_server(config)
-    session = StreamSession(server.address, timeout=20)
-    server.stop()
-    session._network._timeout = 0.3
-    with pytest.raises(ClientError, match="within 0.3 s"):
-        session.feed(AUDIO)
-    session.close()
+    with Client(server.address) as client:
+        session = StreamSession(client)
+        server.stop()
+        client.timeout = 0.3
+        with pytest.raises(ClientError, match="within 0.3 s"):
+            session.feed(AUDIO)
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,12 @@ from ds2_tf.streaming.recognizer import StreamingRecognizer
 
 @pytest.fixture(scope="module")
 def session(streaming_export):
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    graph = tf.Graph()
+    session = tf.compat.v1.Session(graph=graph)
+    with graph.as_default():
         meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], str(streaming_export))
-        yield session, meta_graph.signature_def
+    yield session, meta_graph.signature_def
+    session.close()
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +137,8 @@ class TestCheck:
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "wav")])
         def transcribe(wav):
-            rate = tf.io.decode_raw(tf.strings.substr(wav, 24, 4), tf.int32, fixed_length=4)[:, 0]
+            longer = tf.strings.join([wav, bytes(44)])
+            rate = tf.io.decode_raw(tf.strings.substr(longer, 24, 4), tf.int32)[:, 0]
             rate = tf.where(tf.strings.length(wav) < 44, 0, rate)
             return {
                 "text": wav,
