@@ -33,6 +33,7 @@ EXTRAS = {
         "apache-beam[dill]==2.74.0; python_version < '3.11'",
     ],
     "serving": ["tensorflow-serving-api>=2.16.1", "grpcio>=1.60"],
+    "microphone": ["sounddevice>=0.4"],
     "lm": ["kenlm>=0.3.0", "flashlight-text>=0.0.7", "pillow>=10"],
     "tfio": ["tensorflow-io==0.37.1; python_version < '3.12'"],
     "demo": ["espeakng-loader>=0.2.4"],

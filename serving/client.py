@@ -111,6 +111,34 @@ class Signature:
     outputs: dict[str, TensorInfo]
 
 
+@dataclass(frozen=True)
+class Metadata:
+    """What a version offers.
+
+    Attributes:
+        version: version number.
+        signatures: by name.
+    """
+
+    version: int
+    signatures: dict[str, Signature]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a signature answered.
+
+    Attributes:
+        outputs: by name; strings are object arrays of bytes.
+        version: the version that answered.
+        latency_seconds: from sending the request until its reply.
+    """
+
+    outputs: dict[str, np.ndarray]
+    version: int
+    latency_seconds: float
+
+
 class Client:
     """Talks to one model of one server; safe to share between threads.
 
@@ -198,9 +226,8 @@ class Client:
         results: dict[int, Transcription] = {}
         for batch in _batches_by_length(recordings, batch_size):
             wavs = [wav_bytes(recordings[index], SAMPLE_RATE) for index in batch]
-            outputs, version, latency = self._predict(
-                "transcribe", {"wav": np.array(wavs, dtype=object)}
-            )
+            answer = self.predict("transcribe", {"wav": np.array(wavs, dtype=object)})
+            outputs = answer.outputs
             for row, index in enumerate(batch):
                 if not outputs["sample_rate"][row]:
                     raise ClientError(
@@ -214,8 +241,8 @@ class Client:
                     score=float(outputs["score"][row]),
                     num_frames=int(outputs["num_frames"][row]),
                     duration_seconds=len(recordings[index]) / SAMPLE_RATE,
-                    model_version=version,
-                    latency_seconds=latency,
+                    model_version=answer.version,
+                    latency_seconds=answer.latency_seconds,
                 )
         return [results[index] for index in range(len(recordings))]
 
@@ -256,9 +283,8 @@ class Client:
             samples = np.zeros([len(batch), lengths.max()], np.float32)
             for row, index in enumerate(batch):
                 samples[row, : lengths[row]] = recordings[index]
-            outputs, _, _ = self._predict(
-                "serving_default", {"samples": samples, "num_samples": lengths}
-            )
+            inputs = {"samples": samples, "num_samples": lengths}
+            outputs = self.predict("serving_default", inputs).outputs
             for row, index in enumerate(batch):
                 results[index] = outputs["log_probs"][row, : outputs["num_frames"][row]]
         return [results[index] for index in range(len(recordings))]
@@ -270,15 +296,15 @@ class Client:
             ClientError: the server could not be reached or does not know the model or version.
         """
         request = get_model_status_pb2.GetModelStatusRequest(model_spec=self._model_spec())
-        response = self._call(self._model.GetModelStatus, request)
+        response = self._call(self._model.GetModelStatus, request, self.timeout)
         state_name = get_model_status_pb2.ModelVersionStatus.State.Name
         return [
             VersionStatus(entry.version, state_name(entry.state), entry.status.error_message)
             for entry in response.model_version_status
         ]
 
-    def metadata(self) -> dict[str, Signature]:
-        """The signatures of the version that answers, by name.
+    def metadata(self) -> Metadata:
+        """What the version that answers offers.
 
         Raises:
             ClientError: the server could not be reached or does not serve the model or version.
@@ -286,40 +312,60 @@ class Client:
         request = get_model_metadata_pb2.GetModelMetadataRequest(
             model_spec=self._model_spec(), metadata_field=["signature_def"]
         )
-        response = self._call(self._prediction.GetModelMetadata, request)
+        response = self._call(self._prediction.GetModelMetadata, request, self.timeout)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         response.metadata["signature_def"].Unpack(signatures)
-        return {
-            key: Signature(_tensor_infos(signature.inputs), _tensor_infos(signature.outputs))
-            for key, signature in signatures.signature_def.items()
-            if not key.startswith("__")
-        }
+        return Metadata(
+            response.model_spec.version.value,
+            {
+                key: Signature(_tensor_infos(signature.inputs), _tensor_infos(signature.outputs))
+                for key, signature in signatures.signature_def.items()
+                if not key.startswith("__")
+            },
+        )
 
-    def _predict(
-        self, signature_name: str, inputs: dict[str, np.ndarray]
-    ) -> tuple[dict[str, np.ndarray], int, float]:
-        """Outputs by name, the version that answered, and the seconds it took."""
-        request = predict_pb2.PredictRequest(model_spec=self._model_spec())
+    def predict(
+        self,
+        signature_name: str,
+        inputs: dict[str, np.ndarray],
+        *,
+        version: int | None = None,
+        timeout: float | None = None,
+    ) -> Prediction:
+        """Calls a signature of the model.
+
+        Args:
+            signature_name: one of those that `metadata` lists.
+            inputs: by name; strings are object arrays of bytes.
+            version: the version that must answer. Defaults to the client's.
+            timeout: seconds that it may take, retries included. Defaults to the client's.
+
+        Raises:
+            ClientError: the server could not be reached or refused the request.
+        """
+        request = predict_pb2.PredictRequest(model_spec=self._model_spec(version))
         request.model_spec.signature_name = signature_name
         for name, value in inputs.items():
             tensor_to_proto(value, request.inputs[name], as_content=value.dtype != object)
         start = time.monotonic()
-        response = self._call(self._prediction.Predict, request)
+        response = self._call(self._prediction.Predict, request, timeout or self.timeout)
         latency = time.monotonic() - start
         outputs = {name: tensor_from_proto(proto) for name, proto in response.outputs.items()}
-        return outputs, response.model_spec.version.value, latency
+        return Prediction(outputs, response.model_spec.version.value, latency)
 
-    def _model_spec(self) -> model_pb2.ModelSpec:
+    def _model_spec(self, version: int | None = None) -> model_pb2.ModelSpec:
         spec = model_pb2.ModelSpec(name=self.model_name)
-        if self.version is not None:
+        if version is not None:
+            spec.version.value = version
+        elif self.version is not None:
             spec.version.value = self.version
-        if self.label is not None:
+        elif self.label is not None:
             spec.version_label = self.label
         return spec
 
-    def _call(self, method: Callable[..., Any], request: object) -> Any:
+    def _call(self, method: Callable[..., Any], request: object, timeout: float) -> Any:
         """Calls the server, again after growing pauses while it is unavailable."""
-        deadline = time.monotonic() + self.timeout
+        deadline = time.monotonic() + timeout
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
@@ -329,21 +375,21 @@ class Client:
                 wait = pause * random.uniform(0.5, 1.5)
                 unavailable = error.code() == grpc.StatusCode.UNAVAILABLE
                 if not unavailable or time.monotonic() + wait > deadline:
-                    raise self._error(error) from error
+                    raise self._error(error, timeout) from error
             time.sleep(wait)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    def _error(self, error: grpc.RpcError) -> ClientError:
+    def _error(self, error: grpc.RpcError, timeout: float) -> ClientError:
         code, detail = error.code(), error.details() or ""
         model = f"model {self.model_name!r} at {self.address}"
         if code == grpc.StatusCode.UNAVAILABLE:
             message = (
-                f"No answer from {self.address} within {self.timeout:g} s: {detail}. Is the "
+                f"No answer from {self.address} within {timeout:g} s: {detail}. Is the "
                 "server running there, and is the address right?"
             )
         elif code == grpc.StatusCode.DEADLINE_EXCEEDED:
             message = (
-                f"The {model} did not answer within {self.timeout:g} s. Give the client a longer "
+                f"The {model} did not answer within {timeout:g} s. Give the client a longer "
                 "timeout, or the server less at once."
             )
         elif code == grpc.StatusCode.NOT_FOUND:

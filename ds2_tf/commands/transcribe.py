@@ -3,6 +3,11 @@
 
 Prints one line a recording. A file that cannot be read is named on standard error, the others are
 transcribed, and the exit status is 1.
+
+With --stream the text comes while the audio is still being read, from files, from a pipe (-) of
+16-bit samples (little endian, mono, at the model's rate unless --raw-... says otherwise), or from a
+microphone (--microphone, until Ctrl-C). It needs a model that hears streams, such as the preset
+small-streaming.
 """
 
 from __future__ import annotations
@@ -36,7 +41,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "such as 3; may be repeated",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a recording")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="recordings of any format")
+    parser.add_argument(
+        "--stream",
+        action="store_true",
+        help="show the text while it is heard; with --json also an object for each change",
+    )
+    parser.add_argument(
+        "--microphone", action="store_true", help="stream from the microphone instead of files"
+    )
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="recordings of any format; - with --stream"
+    )
     add_raw_arguments(parser)
 
 
@@ -48,6 +63,12 @@ def run(args: argparse.Namespace) -> int:
 
     if args.hot_word and not args.decoder:
         raise UserError("--hot-word needs --decoder.")
+    if bool(args.files) == args.microphone:
+        raise UserError("Name the recordings to transcribe, or use --microphone.")
+    if args.stream or args.microphone:
+        from ds2_tf.commands.streamed_transcription import transcribe_streams
+
+        return transcribe_streams(args, _search(args) if args.decoder else None)
     transcribe, sample_rate = _with_server(args) if args.server else _with_model(args)
     recordings, names, failed = [], [], False
     for name in args.files:
