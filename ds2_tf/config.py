@@ -169,6 +169,14 @@ class TrainingConfig:
             cosine that ends at 0 with the last epoch. Defaults to 0.
         weight_decay: AdamW's decoupled decay. Defaults to 1e-4.
         clip_norm: largest norm of the whole gradient. Defaults to 5.
+        accumulate_batches: the weights change once for so many batches, as by one batch of all
+            their utterances (normalization apart); the last of an epoch may be fewer. For large
+            batches in little memory. Defaults to 1.
+        average_decay: a moving average of the weights is kept, which retains this share of itself
+            at each step (such as 0.999), validated too, and kept where it is better. Defaults to
+            0: none.
+        patience: training ends after so many epochs without a better dev word error rate. Defaults
+            to 0: never before the last.
         sortagrad: the first epoch runs from short to long utterances. Defaults to true.
         shuffle_buffer: records held to shuffle from, in later epochs. Defaults to 2048.
         precision: "float32", "mixed_bfloat16" or "mixed_float16". Defaults to "float32".
@@ -187,6 +195,9 @@ class TrainingConfig:
     annealing: float = 0.0
     weight_decay: float = 1e-4
     clip_norm: float = 5.0
+    accumulate_batches: int = 1
+    average_decay: float = 0.0
+    patience: int = 0
     sortagrad: bool = True
     shuffle_buffer: int = 2048
     precision: str = "float32"
@@ -198,12 +209,19 @@ class TrainingConfig:
         for name, known in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
             value = getattr(self, name)
             _require(value in known, f"training.{name} must be one of {', '.join(known)}", value)
-        for name in ("epochs", "batch_frames", "max_batch_size", "max_frames", "shuffle_buffer"):
+        at_least_one = ("epochs", "batch_frames", "max_batch_size", "max_frames", "shuffle_buffer")
+        for name in (*at_least_one, "accumulate_batches"):
             value = getattr(self, name)
             _require(value >= 1, f"training.{name} must be at least 1", value)
         for name in ("learning_rate", "clip_norm"):
             value = getattr(self, name)
             _require(value > 0, f"training.{name} must be over 0", value)
+        _require(
+            0 <= self.average_decay < 1,
+            "training.average_decay must be from 0 to under 1",
+            self.average_decay,
+        )
+        _require(self.patience >= 0, "training.patience must not be negative", self.patience)
         _require(
             self.annealing == 0 or self.annealing >= 1,
             "training.annealing must be 0 (cosine) or at least 1 (a divisor)",

@@ -15,6 +15,7 @@ from ds2_tf.audio.spectrogram import SpectrogramConfig, log_spectrogram
 from ds2_tf.corpora.manifest import Utterance, resolve_audio
 from ds2_tf.text.alphabet import Alphabet
 from ds2_tf.training.feeding import bucket_by_frames, label_encoder
+from ds2_tf.training.left_out import LeftOut
 
 
 def spectrograms_of(
@@ -44,13 +45,14 @@ def spectrograms_of(
             and soundfile the rest; the samples are the same. Defaults to "soundfile" for all.
 
     Returns:
-        tf.data.Dataset of pairs: {"spectrogram": float32 [frames, bins], "num_frames": int32} and
-        the transcript.
+        tf.data.Dataset of {"spectrogram": float32 [frames, bins], "num_frames": int32}, the
+        transcript and the id.
     """
     import tensorflow as tf
 
     paths = [resolve_audio(utterance, manifest_path) for utterance in utterances]
     transcripts = tf.constant([utterance.transcript for utterance in utterances])
+    ids = tf.constant([utterance.id for utterance in utterances])
 
     def read(index):
         return read_audio(paths[index], sample_rate=features.sample_rate, raw=raw)
@@ -82,7 +84,7 @@ def spectrograms_of(
             keys = tf.constant(seed, tf.int64) + tf.stack([index * 2**20, 0])
             spectrogram = augment_spectrogram(spectrogram, keys)
         inputs = {"spectrogram": spectrogram, "num_frames": num_frames[0]}
-        return inputs, transcripts[index]
+        return inputs, transcripts[index], ids[index]
 
     return tf.data.Dataset.from_tensor_slices(order.astype(np.int64)).map(
         utterance, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
@@ -98,6 +100,8 @@ def audio_batches(
     num_bins: int,
     output_frames: Callable,
     max_frames: int | None = None,
+    left_out: LeftOut | None = None,
+    with_ids: bool = False,
 ):
     """Batches of like length out of `spectrograms_of`.
 
@@ -112,6 +116,8 @@ def audio_batches(
         num_bins: frequency bins of the spectrograms.
         output_frames: the network's frames for a number of spectrogram frames.
         max_frames: longer utterances are left out. Defaults to none.
+        left_out: takes those down.
+        with_ids: give the utterances' ids as well. Defaults to False.
 
     Returns:
         A dataset like that of `ds2_tf.training.feeding.epoch_batches`.
@@ -120,15 +126,17 @@ def audio_batches(
 
     encode = label_encoder(alphabet)
 
-    def long_enough(inputs, labels):
+    def long_enough(inputs, labels, id):
         repeats = tf.math.count_nonzero(labels[1:] == labels[:-1], dtype=tf.int32)
         return output_frames(inputs["num_frames"]) >= tf.size(labels) + repeats
 
-    utterances = spectrograms.map(lambda inputs, transcript: (inputs, encode(transcript)))
+    utterances = spectrograms.map(lambda inputs, text, id: (inputs, encode(text), id))
     utterances = utterances.filter(long_enough)
     if max_frames is not None:
-        utterances = utterances.filter(lambda inputs, labels: inputs["num_frames"] <= max_frames)
-    batches = bucket_by_frames(utterances, batch_frames, max_batch_size, num_bins)
+        utterances = (left_out or LeftOut()).filter(utterances, max_frames)
+    batches = bucket_by_frames(
+        utterances, batch_frames, max_batch_size, num_bins, with_ids=with_ids
+    )
     return batches.prefetch(tf.data.AUTOTUNE)
 
 

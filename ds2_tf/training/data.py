@@ -32,6 +32,7 @@ from ds2_tf.errors import UserError
 from ds2_tf.text.alphabet import Alphabet
 from ds2_tf.training.audio_feeding import audio_batches, epoch_order, spectrograms_of
 from ds2_tf.training.feeding import epoch_batches, evaluation_batches
+from ds2_tf.training.left_out import LeftOut
 from ds2_tf.training.spec_augment import spec_augment
 
 
@@ -46,7 +47,11 @@ class TrainingData(Protocol):
     def fingerprint(self) -> str:
         """Changes with the content of the corpus."""
 
-    def epoch(self, epoch: int) -> tf.data.Dataset:
+    @property
+    def left_out(self) -> LeftOut:
+        """The utterances that were too long for the epoch that was asked for last."""
+
+    def epoch(self, epoch: int, with_ids: bool = False) -> tf.data.Dataset:
         """The training batches of an epoch, counted from 0; see `epoch_batches`."""
 
     def dev(self) -> tf.data.Dataset:
@@ -89,6 +94,7 @@ class RecordData:
             _spectrograms_of_records(train_files, recipe, self._alphabet)
         )
         self._augment = spec_augment(augmentation, self.statistics.mean)
+        self.left_out = LeftOut()
 
     @property
     def fingerprint(self) -> str:
@@ -100,8 +106,9 @@ class RecordData:
                 digest.update(_file_digest(path))
         return digest.hexdigest()
 
-    def epoch(self, epoch: int) -> tf.data.Dataset:
-        """The training batches of an epoch, counted from 0."""
+    def epoch(self, epoch: int, with_ids: bool = False) -> tf.data.Dataset:
+        """The training batches of an epoch, counted from 0; see `epoch_batches`."""
+        self.left_out = LeftOut()
         return epoch_batches(
             self._train_files,
             self._alphabet,
@@ -110,6 +117,8 @@ class RecordData:
             num_bins=self._recipe.features.num_bins,
             num_utterances=self.statistics.num_utterances,
             augment=self._augment,
+            left_out=self.left_out,
+            with_ids=with_ids,
         )
 
     def dev(self) -> tf.data.Dataset:
@@ -176,9 +185,10 @@ class AudioData:
         )
         plain = self._spectrograms(self._train, np.arange(len(self._train)))
         self.statistics = compute_statistics(
-            inputs["spectrogram"] for inputs, _ in plain.as_numpy_iterator()
+            inputs["spectrogram"] for inputs, *_ in plain.as_numpy_iterator()
         )
         self._augment = spec_augment(augmentation, self.statistics.mean)
+        self.left_out = LeftOut()
 
     @property
     def fingerprint(self) -> str:
@@ -189,8 +199,9 @@ class AudioData:
             digest.update(_file_digest(resolve_audio(utterance, self._manifest_path)))
         return digest.hexdigest()
 
-    def epoch(self, epoch: int) -> tf.data.Dataset:
-        """The training batches of an epoch, counted from 0."""
+    def epoch(self, epoch: int, with_ids: bool = False) -> tf.data.Dataset:
+        """The training batches of an epoch, counted from 0; see `epoch_batches`."""
+        self.left_out = LeftOut()
         training = self._recipe.training
         spectrograms = self._spectrograms(
             self._train,
@@ -199,11 +210,16 @@ class AudioData:
             augment_spectrogram=self._augment,
             seed=(training.seed, epoch),
         )
-        return self._batches(spectrograms, training.max_frames)
+        return self._batches(
+            spectrograms,
+            max_frames=training.max_frames,
+            left_out=self.left_out,
+            with_ids=with_ids,
+        )
 
     def dev(self) -> tf.data.Dataset:
         """The batches of the dev split."""
-        return self._batches(self._spectrograms(self._dev, np.arange(len(self._dev))), None)
+        return self._batches(self._spectrograms(self._dev, np.arange(len(self._dev))))
 
     def _spectrograms(self, utterances, order, **options):
         return spectrograms_of(
@@ -216,7 +232,7 @@ class AudioData:
             **options,
         )
 
-    def _batches(self, spectrograms, max_frames):
+    def _batches(self, spectrograms, **options):
         return audio_batches(
             spectrograms,
             self._alphabet,
@@ -224,7 +240,7 @@ class AudioData:
             max_batch_size=self._recipe.training.max_batch_size,
             num_bins=self._recipe.features.num_bins,
             output_frames=self._recipe.model.output_frames,
-            max_frames=max_frames,
+            **options,
         )
 
     def _duration(self, utterance: Utterance) -> float:
@@ -238,6 +254,13 @@ def endless(data: TrainingData, first_epoch: int = 0) -> tf.data.Dataset:
 
     Epochs differ in their number of batches, which `fit` does not expect of a dataset: with this
     one, give it `steps_per_epoch`.
+
+    A network that was built and compiled under the scope of a `tf.distribute.MirroredStrategy` is
+    trained by `fit` on all its devices, with the normalization statistics of all. As Keras does
+    it, though, each device's share of a batch counts as much as another's, also where it has fewer
+    utterances, and gradients are clipped before they are added up: with uneven batches, or with
+    `global_clipnorm`, the weights are not quite those of one device. `ds2_tf.train` has neither
+    limit.
 
     Args:
         data: a corpus.

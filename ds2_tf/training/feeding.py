@@ -15,6 +15,7 @@ from ds2_tf.config import TrainingConfig
 from ds2_tf.corpora.records import compression_of, parse_example
 from ds2_tf.errors import UserError
 from ds2_tf.text.alphabet import Alphabet
+from ds2_tf.training.left_out import LeftOut
 from ds2_tf.training.loss import LABEL_PADDING
 
 # Lengths in a bucket differ by at most this factor: the most padding is what it adds over 1.
@@ -31,6 +32,8 @@ def epoch_batches(
     num_bins: int = 161,
     num_utterances: int | None = None,
     augment: Callable | None = None,
+    left_out: LeftOut | None = None,
+    with_ids: bool = False,
 ):
     """The training batches of one epoch.
 
@@ -46,10 +49,13 @@ def epoch_batches(
         num_bins: frequency bins of the spectrograms. Defaults to 161.
         num_utterances: records in all files, where known; places the random starts.
         augment: function of a spectrogram, [frames, bins], and a seed, int64 [2].
+        left_out: takes down the utterances that are longer than `config.max_frames`.
+        with_ids: give the utterances' ids as well. Defaults to False.
 
     Returns:
         tf.data.Dataset of pairs: {"spectrogram": float32 [batch, frames, bins], "num_frames": int32
-        [batch]} and labels, int32 [batch, labels], padded with -1.
+        [batch]} and labels, int32 [batch, labels], padded with -1; with `with_ids` of triples that
+        end in the ids, string [batch].
     """
     import tensorflow as tf
 
@@ -73,7 +79,8 @@ def epoch_batches(
         spectrogram = parsed["spectrogram"]
         if augment is not None:
             spectrogram = augment(spectrogram, seed + tf.stack([index * 2**20, 0]))
-        return _pair(spectrogram, parsed["num_frames"], encode(parsed["transcript"]))
+        inputs = {"spectrogram": spectrogram, "num_frames": parsed["num_frames"]}
+        return inputs, encode(parsed["transcript"]), parsed["id"]
 
     paths = tf.random.experimental.stateless_shuffle(files, seed)
     records = tf.data.Dataset.zip(
@@ -88,11 +95,12 @@ def epoch_batches(
     utterances = shuffled.enumerate().map(
         utterance, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-    short_enough = utterances.filter(
-        lambda inputs, labels: inputs["num_frames"] <= config.max_frames
-    )
     return bucket_by_frames(
-        short_enough, config.batch_frames, config.max_batch_size, num_bins
+        (left_out or LeftOut()).filter(utterances, config.max_frames),
+        config.batch_frames,
+        config.max_batch_size,
+        num_bins,
+        with_ids=with_ids,
     ).prefetch(tf.data.AUTOTUNE)
 
 
@@ -123,7 +131,8 @@ def evaluation_batches(
 
     def utterance(record):
         parsed = parse_example(record, num_bins)
-        return _pair(parsed["spectrogram"], parsed["num_frames"], encode(parsed["transcript"]))
+        inputs = {"spectrogram": parsed["spectrogram"], "num_frames": parsed["num_frames"]}
+        return inputs, encode(parsed["transcript"]), parsed["id"]
 
     utterances = tf.data.TFRecordDataset(files, compression_type=compression_of(files[0])).map(
         utterance, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
@@ -141,26 +150,31 @@ def bucket_boundaries(max_frames: int) -> list[int]:
     return boundaries
 
 
-def bucket_by_frames(utterances, batch_frames: int, max_batch_size: int, num_bins: int):
+def bucket_by_frames(
+    utterances, batch_frames: int, max_batch_size: int, num_bins: int, with_ids: bool = False
+):
     """Batches utterances of like length, within a budget of frames.
 
     Args:
-        utterances: dataset of ({"spectrogram", "num_frames"}, labels), one utterance each.
+        utterances: dataset of ({"spectrogram", "num_frames"}, labels, id), one utterance each.
         batch_frames: most frames in a batch, padding included. An utterance that is longer stands
             in a batch of its own.
         max_batch_size: most utterances in a batch.
         num_bins: frequency bins of the spectrograms.
+        with_ids: give the ids of a batch too. Defaults to False.
     """
     boundaries = bucket_boundaries(batch_frames)
     sizes = [max(1, min(max_batch_size, batch_frames // frames)) for frames in boundaries]
-    return utterances.bucket_by_sequence_length(
-        lambda inputs, labels: inputs["num_frames"],
+    batches = utterances.bucket_by_sequence_length(
+        lambda inputs, labels, id: inputs["num_frames"],
         # tf.data's buckets exclude their upper end.
         bucket_boundaries=[frames + 1 for frames in boundaries],
         bucket_batch_sizes=[*sizes, 1],
-        padded_shapes=({"spectrogram": [None, num_bins], "num_frames": []}, [None]),
-        padding_values=({"spectrogram": 0.0, "num_frames": 0}, LABEL_PADDING),
+        padded_shapes=({"spectrogram": [None, num_bins], "num_frames": []}, [None], []),
+        padding_values=({"spectrogram": 0.0, "num_frames": 0}, LABEL_PADDING, ""),
     )
+    # Keras would take a third element for weights.
+    return batches if with_ids else batches.map(lambda inputs, labels, ids: (inputs, labels))
 
 
 def label_encoder(alphabet: Alphabet) -> Callable:
@@ -197,10 +211,6 @@ def _bigram_encoder(alphabet: Alphabet) -> Callable:
         return labels
 
     return encode
-
-
-def _pair(spectrogram, num_frames, labels):
-    return {"spectrogram": spectrogram, "num_frames": num_frames}, labels
 
 
 def _existing(record_files: Sequence[str]) -> list[str]:

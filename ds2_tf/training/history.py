@@ -27,6 +27,11 @@ class EpochResult:
         cer: character error rate, likewise.
         learning_rate: at the end of the epoch.
         seconds: time that training took in this process.
+        padding: share of the frames computed that were padding.
+        left_out: utterances longer than `max_frames`.
+        overflows: batches without effect, since they overflowed in float16.
+        average_wer: word error rate of the moving average of the weights, where there is one.
+        average_cer: character error rate, likewise.
     """
 
     epoch: int
@@ -35,6 +40,28 @@ class EpochResult:
     cer: float
     learning_rate: float
     seconds: float
+    padding: float = 0.0
+    left_out: int = 0
+    overflows: int = 0
+    average_wer: float | None = None
+    average_cer: float | None = None
+
+    @property
+    def averaged(self) -> bool:
+        """Whether the moving average is better than the weights themselves."""
+        return self.average_wer is not None and (
+            (self.average_wer, self.average_cer) < (self.wer, self.cer)
+        )
+
+    @property
+    def kept_wer(self) -> float:
+        """Word error rate of the better of both."""
+        return self.average_wer if self.averaged else self.wer
+
+    @property
+    def kept_cer(self) -> float:
+        """Character error rate of the better of both."""
+        return self.average_cer if self.averaged else self.cer
 
 
 class History:
@@ -44,13 +71,15 @@ class History:
         directory: holds both files.
         epochs: how many epochs of an interrupted run to take up; what was written of later ones
             is forgotten, since they will be trained again.
+        writes: whether to write anything. Defaults to True.
 
     Raises:
         UserError: fewer epochs were written.
     """
 
-    def __init__(self, directory: str | os.PathLike, epochs: int):
+    def __init__(self, directory: str | os.PathLike, epochs: int, writes: bool = True):
         self._directory = pathlib.Path(directory)
+        self._writes = writes
         self._path = self._directory / HISTORY_NAME
         lines = self._path.read_text("utf-8").splitlines() if self._path.exists() else []
         if len(lines) < epochs:
@@ -63,7 +92,12 @@ class History:
     @property
     def best(self) -> EpochResult:
         """The epoch with the lowest word error rate; of equal ones the lowest in characters."""
-        return min(self.epochs, key=lambda result: (result.wer, result.cer))
+        return min(self.epochs, key=lambda result: (result.kept_wer, result.kept_cer))
+
+    def stopped(self, patience: int) -> bool:
+        """Whether `patience` epochs have passed since the best; never, if it is 0."""
+        since = len(self.epochs) - self.best.epoch if self.epochs else 0
+        return 0 < patience <= since
 
     @property
     def best_weights(self) -> pathlib.Path:
@@ -73,6 +107,8 @@ class History:
     def add(self, result: EpochResult, model: keras.Model) -> None:
         """Adds an epoch, and keeps the model's weights if it is the best."""
         self.epochs.append(result)
+        if not self._writes:
+            return
         self._directory.mkdir(parents=True, exist_ok=True)
         if self.best is result:
             temporary = self.best_weights.with_name("new-" + BEST_WEIGHTS_NAME)

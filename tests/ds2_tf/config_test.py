@@ -121,6 +121,9 @@ def test_every_field_is_documented():
         {"optimizer": "adam"},
         {"learning_rate": -1.0},
         {"annealing": 0.5},
+        {"accumulate_batches": 0},
+        {"average_decay": 1.0},
+        {"patience": -1},
     ],
 )
 def test_training_refuses(wrong):

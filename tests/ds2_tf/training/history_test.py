@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The history of a run: what is best, and what an interruption forgets."""
 
+import dataclasses
 import json
 
 import pytest
@@ -71,3 +72,38 @@ def test_a_new_run_ignores_what_lies_there(tmp_path):
     assert history.epochs == []
     add_all(history, (0.9,))
     assert history.best_weights.read_text() == "of epoch 1" and history.best.wer == 0.9
+
+
+def with_average(epoch, wer, average_wer):
+    return dataclasses.replace(result(epoch, wer), average_wer=average_wer, average_cer=0.5)
+
+
+def test_the_better_of_weights_and_average_counts(tmp_path):
+    history = History(tmp_path, 0)
+    for epoch, rates in enumerate([(0.5, 0.6), (0.4, 0.3), (0.35, 0.4)], start=1):
+        history.add(with_average(epoch, *rates), Weights(f"of epoch {epoch}"))
+    assert [r.averaged for r in history.epochs] == [False, True, False]
+    assert (history.best.epoch, history.best.kept_wer) == (2, 0.3)
+    assert history.best_weights.read_text() == "of epoch 2"
+    assert History(tmp_path, 3).epochs == history.epochs
+    # No better: the weights themselves.
+    assert not with_average(1, 0.5, 0.5).averaged
+
+
+def test_patience():
+    history = History("unused", 0, writes=False)
+    assert not history.stopped(1)
+    for epoch, (rate, stopped) in enumerate(
+        [(0.5, (False, False)), (0.5, (True, False)), (0.4, (False, False)), (0.6, (True, False))],
+        start=1,
+    ):
+        history.add(result(epoch, rate), None)
+        assert (history.stopped(1), history.stopped(2)) == stopped
+    history.add(result(5, 0.7), None)
+    assert history.stopped(2) and not history.stopped(3) and not history.stopped(0)
+
+
+def test_a_worker_that_is_not_the_chief_writes_nothing(tmp_path):
+    history = History(tmp_path / "none", 0, writes=False)
+    add_all(history, (0.5,))
+    assert history.best.wer == 0.5 and not (tmp_path / "none").exists()
