@@ -4,6 +4,7 @@
 import hashlib
 import json
 import os
+import pathlib
 import shutil
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -23,6 +24,25 @@ from pipeline.components.artifacts import (
     statistics_path,
 )
 from pipeline.ingestion.config import IngestionConfig
+
+
+def read_features(saved_model: str | os.PathLike) -> str | None:
+    """How the records that a model understands were made, as in the property `features`.
+
+    Args:
+        saved_model: directory of a SavedModel.
+
+    Returns:
+        A hash; None for a model that no pipeline made.
+    """
+    try:
+        return _features_file(saved_model).read_text()
+    except FileNotFoundError:
+        return None
+
+
+def _features_file(saved_model: str | os.PathLike) -> pathlib.Path:
+    return pathlib.Path(saved_model) / "assets.extra" / "features"
 
 
 @component
@@ -74,7 +94,7 @@ def Trainer(
     write_saved_model(model_run.uri, saved_model_path(model))
     check_saved_model(saved_model_path(model))
     features = IngestionConfig.from_json(ingestion).record_parameters()
-    model.set_string_custom_property(
-        FEATURES_PROPERTY, hashlib.sha256(features.encode()).hexdigest()
-    )
+    features = hashlib.sha256(features.encode()).hexdigest()
+    model.set_string_custom_property(FEATURES_PROPERTY, features)
+    _features_file(saved_model_path(model)).write_text(features)
     shutil.rmtree(state_directory)

@@ -21,6 +21,7 @@ import apache_beam as beam
 from ds2_tf.corpora.manifest import parse_utterance
 from ds2_tf.corpora.rejection import BadUtterance, Rejection, RejectionReport
 from pipeline.ingestion.config import IngestionConfig
+from pipeline.ingestion.content_hash import ContentHashes
 from pipeline.ingestion.placement import place, shard_of
 from pipeline.ingestion.progress import ProgressWriter
 from pipeline.ingestion.shard_store import ShardStore
@@ -99,7 +100,11 @@ class WriteShard(beam.DoFn):
             for manifest_path, line in values
             if line is not None
         ]
-        key = shard_key(lines, self._config)
+        # A worker reads one file at a time here: the other processors have workers of their own.
+        hashes = ContentHashes(
+            pathlib.Path(self._store_directory) / "hashes" / f"{split}-{shard}.tsv", threads=1
+        )
+        key = shard_key(lines, self._config, hashes)
         content = self._store.find(key)
         reused = content is not None
         if reused:
@@ -109,6 +114,7 @@ class WriteShard(beam.DoFn):
                 key, lambda path: write_shard(path, lines, self._config, self._progress.add)
             )
             self._progress.flush()
+        hashes.save()
         yield {
             "split": split,
             "shard": shard,
