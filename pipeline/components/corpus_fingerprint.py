@@ -16,9 +16,9 @@ from pipeline.ingestion.sources import ManifestSource, corpus_fingerprint, expan
 
 
 @component
-def CorpusFingerprint(
-    manifests: Parameter[str], memory: Parameter[str]
-) -> TypedDict("Fingerprint", {"fingerprint": str}):
+def CorpusFingerprint(manifests: Parameter[str], memory: Parameter[str]) -> TypedDict(
+    "Fingerprint", {"fingerprint": str}
+):
     """Reads what has changed since it last looked.
 
     Args:

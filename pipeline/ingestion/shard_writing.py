@@ -39,9 +39,7 @@ class ShardLine(NamedTuple):
         return resolve_audio(self.utterance, self.manifest_path)
 
 
-def shard_key(
-    lines: Sequence[ShardLine], config: IngestionConfig, hashes: ContentHashes
-) -> str:
+def shard_key(lines: Sequence[ShardLine], config: IngestionConfig, hashes: ContentHashes) -> str:
     """A hash of all that decides a shard's bytes: lines, recordings, features and checks."""
     digest = hashlib.sha256(config.record_parameters().encode())
     lines = sorted(lines, key=lambda line: line.utterance.id)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import pathlib
 import re
@@ -15,7 +14,6 @@ from pipeline.configs import PipelineConfig
 from pipeline.kubeflow.config import KubeflowConfig
 
 ENGINES = ("kubeflow", "vertex")
-_ENTRYPOINT = ["python", "-m", "pipeline.kubeflow.entrypoint"]
 # Steps that look at the world outside the pipeline, which the cache does not see.
 _LOOKING_STEPS = ("CorpusFingerprint", "LastPushedVersion")
 # What a run may be given other values for: parameter -> (step, its parameter).
@@ -32,27 +30,20 @@ def compile_pipeline(config: PipelineConfig, engine: str = "kubeflow") -> list[d
             Defaults to "kubeflow".
 
     Returns:
-        For Kubeflow the documents of a KFP package as JSON types: the pipeline spec and, where there
-        is something to say of Kubernetes, the platform spec. For Vertex one document, a PipelineJob.
+        As JSON types, for Kubeflow the documents of a KFP package: the pipeline spec and, where
+        there is something to say of Kubernetes, the platform spec. For Vertex one, a PipelineJob.
 
     Raises:
         UserError: the configuration has no key `kubeflow`, or names unknown steps.
     """
     from pipeline.dag import create_pipeline
+    from pipeline.kubeflow.spec_runner import SpecRunner
 
-    kubeflow = _checked(config)
     pipeline = create_pipeline(config, looking_steps=True)
-    steps = {component.id for component in pipeline.components}
-    if unknown := sorted(set(kubeflow.resources) - steps):
-        raise UserError(
-            f"kubeflow.resources names {', '.join(unknown)}; the steps of this pipeline are "
-            f"{', '.join(sorted(steps))}."
-        )
-    job = kubeflow_runner(config, engine).run(pipeline, write_out=False)
-    spec = _finished(job["pipelineSpec"], kubeflow)
+    job = SpecRunner(config, engine).run(pipeline, write_out=False)
     if engine == "vertex":
-        return [{**job, "pipelineSpec": spec}]
-    spec["schemaVersion"] = "2.1.0"
+        return [job]
+    spec, kubeflow = job["pipelineSpec"], checked_kubeflow(config)
     # Vertex asks containers before it looks into its cache; Kubeflow does not know of that.
     for executor in spec["deploymentSpec"]["executors"].values():
         executor["container"].pop("lifecycle", None)
@@ -60,33 +51,6 @@ def compile_pipeline(config: PipelineConfig, engine: str = "kubeflow") -> list[d
         spec["defaultPipelineRoot"] = kubeflow.pipeline_root
     platform = _platform(spec, kubeflow)
     return [spec, platform] if platform else [spec]
-
-
-def kubeflow_runner(
-    config: PipelineConfig, engine: str, *, directory: str | None = None, name: str | None = None
-):
-    """TFX's runner that compiles.
-
-    Args:
-        config: with the key `kubeflow`.
-        engine: see `compile_pipeline`.
-        directory: where the runner writes, if it is asked to.
-        name: of the file.
-    """
-    from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
-        KubeflowV2DagRunner,
-        KubeflowV2DagRunnerConfig,
-    )
-
-    # Vertex fills in what our entrypoint makes up for.
-    commands = {"default_commands": _ENTRYPOINT} if engine == "kubeflow" else {}
-    return KubeflowV2DagRunner(
-        KubeflowV2DagRunnerConfig(
-            default_image=_checked(config).image, use_pipeline_spec_2_1=True, **commands
-        ),
-        output_dir=directory,
-        output_filename=name,
-    )
 
 
 def write_spec(documents: list[dict], path: pathlib.Path) -> None:
@@ -108,7 +72,12 @@ def write_spec(documents: list[dict], path: pathlib.Path) -> None:
     path.write_text(text, "utf-8")
 
 
-def _checked(config: PipelineConfig) -> KubeflowConfig:
+def checked_kubeflow(config: PipelineConfig) -> KubeflowConfig:
+    """The part of a configuration that speaks of Kubeflow.
+
+    Raises:
+        UserError: there is none, or Kubeflow does not take the pipeline's name.
+    """
     if config.kubeflow is None:
         raise UserError(
             "To compile for Kubeflow the configuration needs a key kubeflow with the image of the "
@@ -122,10 +91,22 @@ def _checked(config: PipelineConfig) -> KubeflowConfig:
     return config.kubeflow
 
 
-def _finished(spec: dict, kubeflow: KubeflowConfig) -> dict:
-    """What TFX's compiler leaves out or gets wrong."""
-    spec = copy.deepcopy(spec)
+def finish_spec(spec: dict, kubeflow: KubeflowConfig) -> None:
+    """Adds what TFX's compiler leaves out, and mends what it gets wrong.
+
+    Args:
+        spec: a pipeline spec as JSON types; changed.
+        kubeflow: resources and retries.
+
+    Raises:
+        UserError: resources are stated for unknown steps.
+    """
     tasks = spec["root"]["dag"]["tasks"]
+    if unknown := sorted(set(kubeflow.resources) - set(tasks)):
+        raise UserError(
+            f"kubeflow.resources names {', '.join(unknown)}; the steps of this pipeline are "
+            f"{', '.join(sorted(tasks))}."
+        )
     for name, task in tasks.items():
         for value in task.get("inputs", {}).get("parameters", {}).values():
             if producer := value.get("taskOutputParameter"):
@@ -154,7 +135,6 @@ def _finished(spec: dict, kubeflow: KubeflowConfig) -> dict:
                 "count": str(resources.gpus),
             }
     _add_parameters(spec, tasks)
-    return spec
 
 
 def _add_parameters(spec: dict, tasks: dict) -> None:

@@ -205,7 +205,9 @@ class _Run:
         }
 
     def _path(self, uri: str) -> pathlib.Path:
-        return self._directory / os.path.relpath(local_path(uri), os.environ.get(ROOT_VARIABLE, "/"))
+        return self._directory / os.path.relpath(
+            local_path(uri), os.environ.get(ROOT_VARIABLE, "/")
+        )
 
     def _collect(self, name: str, seconds: float, executor_input: dict) -> TaskRun:
         outputs = executor_input["outputs"]
@@ -216,7 +218,7 @@ class _Run:
             told = written.get("artifacts", {}).get(key, {}).get("artifacts", [{}])[0]
             if told.get("uri", artifact["uri"]) != artifact["uri"]:
                 raise TaskFailed(
-                    f"{name} says that {key} lies at {told['uri']}, and was given {artifact['uri']}."
+                    f"{name} was to put {key} at {artifact['uri']}, and says {told['uri']}."
                 )
             # As KFP's metadata does: a number for a name, all properties alike, and no type.
             artifacts[key] = {
@@ -238,7 +240,8 @@ def _root_parameters(spec: dict, given: dict[str, str]) -> dict[str, object]:
     known = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     if unknown := sorted(set(given) - set(known)):
         raise UserError(
-            f"The pipeline has no parameter {', '.join(unknown)}; it has {', '.join(sorted(known))}."
+            f"The pipeline has no parameter {', '.join(unknown)}; "
+            f"it has {', '.join(sorted(known))}."
         )
     values = {name: declared.get("defaultValue") for name, declared in known.items()}
     values.update(given)
