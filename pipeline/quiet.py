@@ -28,7 +28,7 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module="tensorflow|tfx|apache_beam")
-    for name in ("apache_beam", "tensorflow", "tfx", "absl", "root"):
+    for name in ("apache_beam", "tensorflow", "tfx", "absl", "distributed", "root"):
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("absl").addFilter(_is_news)
 

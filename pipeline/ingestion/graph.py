@@ -39,7 +39,12 @@ class ReadManifests(beam.DoFn):
         self._config = config
 
     def process(self, sources: Sequence[ManifestSource]) -> Iterator[tuple[tuple[str, int], tuple]]:
-        """Yields ((split, shard), (manifest path, line)); (manifest path, None) opens a shard."""
+        """Yields ((split, shard), (manifest path, line)); (manifest path, None) opens a shard.
+
+        No sources, nothing.
+        """
+        if not sources:
+            return
         report = RejectionReport()
         splits = set()
         for source, utterance in read_sources(sources, report):
@@ -139,6 +144,7 @@ def build_graph(
     progress_directory: str,
     outcome_path: str,
     one_thread: bool,
+    partitions: int = 1,
 ) -> None:
     """Adds ingestion to a Beam pipeline.
 
@@ -150,10 +156,12 @@ def build_graph(
         progress_directory: where workers note their progress.
         outcome_path: gets a JSON list: a description of each shard, and the reading step's report.
         one_thread: keep TensorFlow to one thread a worker.
+        partitions: how many elements the graph begins with, all but one of them empty, for runners
+            that keep to that number of pieces to the end. Defaults to 1.
     """
     _ = (
         pipeline
-        | "Manifests" >> beam.Create([list(sources)])
+        | "Manifests" >> beam.Create([list(sources)] + [[]] * (partitions - 1))
         | "Read" >> beam.ParDo(ReadManifests(config))
         | "GroupByShard" >> beam.GroupByKey()
         | "WriteShard"

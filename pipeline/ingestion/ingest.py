@@ -20,8 +20,6 @@ from pipeline.ingestion.shard_store import ShardStore
 from pipeline.ingestion.sources import ManifestSource, count_lines, expand_manifests
 
 REPORT_NAME = "rejections.json"
-# Named outright: Beam's own default first tries to download another runner.
-_DEFAULT_RUNNER = "FnApiRunner"
 
 
 class LostRecords(UserError):
@@ -135,33 +133,29 @@ def _run_graph(
     beam_args: Sequence[str],
 ) -> list[dict]:
     import apache_beam as beam
-    from apache_beam.options.pipeline_options import (
-        DirectOptions,
-        PipelineOptions,
-        StandardOptions,
-    )
 
     from pipeline.ingestion.graph import build_graph
+    from pipeline.ingestion.runners import close_runner, runner_options
 
-    # A later argument wins over an earlier one.
-    options = PipelineOptions([f"--runner={_DEFAULT_RUNNER}", *beam_args])
-    in_this_process = (
-        options.view_as(StandardOptions).runner == _DEFAULT_RUNNER
-        and options.view_as(DirectOptions).direct_running_mode != "multi_processing"
-    )
+    options = runner_options(beam_args, config.shards)
     outcome_path = pathlib.Path(work_directory) / "outcome"
     outcome_path.unlink(missing_ok=True)
-    with beam.Pipeline(options=options) as pipeline:
-        build_graph(
-            pipeline,
-            sources,
-            config,
-            store_directory=work_directory,
-            progress_directory=progress_directory,
-            outcome_path=str(outcome_path),
-            # This process may go on to train, and needs its threads for it.
-            one_thread=not in_this_process,
-        )
+    pipeline = beam.Pipeline(options=options.beam)
+    try:
+        with pipeline:
+            build_graph(
+                pipeline,
+                sources,
+                config,
+                store_directory=work_directory,
+                progress_directory=progress_directory,
+                outcome_path=str(outcome_path),
+                # This process may go on to train, and needs its threads for it.
+                one_thread=not options.in_this_process,
+                partitions=options.partitions,
+            )
+    finally:
+        close_runner(pipeline)
     try:
         descriptions = json.loads(outcome_path.read_text("utf-8"))
     except FileNotFoundError:
