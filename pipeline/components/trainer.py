@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import time
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
@@ -24,6 +25,19 @@ from pipeline.components.artifacts import (
     statistics_path,
 )
 from pipeline.ingestion.config import IngestionConfig
+
+
+def remove_abandoned(work_directory: str | os.PathLike, days: float = 14) -> None:
+    """Removes what killed trainings left that nobody has gone on with.
+
+    Args:
+        work_directory: its subdirectories are states of trainings.
+        days: how long nothing must have been written into one. Defaults to 14.
+    """
+    for state in pathlib.Path(work_directory).iterdir():
+        newest = max(path.stat().st_mtime for path in [state, *state.rglob("*")])
+        if state.is_dir() and time.time() - newest > days * 86400:
+            shutil.rmtree(state, ignore_errors=True)
 
 
 def read_features(saved_model: str | os.PathLike) -> str | None:
@@ -98,3 +112,4 @@ def Trainer(
     model.set_string_custom_property(FEATURES_PROPERTY, features)
     _features_file(saved_model_path(model)).write_text(features)
     shutil.rmtree(state_directory)
+    remove_abandoned(work_directory)
