@@ -78,6 +78,7 @@ def create_pipeline(config: PipelineConfig, *, looking_steps: bool = False) -> P
         examples=examples,
         ingestion=ingestion.to_json(),
         split=splits.train,
+        source_hash=source_hash("ds2_tf.corpora.statistics"),
     )
     if validation:
         statistics.add_upstream_node(validation[-1])
@@ -89,7 +90,7 @@ def create_pipeline(config: PipelineConfig, *, looking_steps: bool = False) -> P
         train_split=splits.train,
         dev_split=splits.dev,
         work_directory=os.path.join(config.work_directory, "training"),
-        source_hash=source_hash(),
+        source_hash=source_hash("pipeline.components.trainer"),
     )
     model = trainer.outputs["model"]
     baseline, baseline_steps = _baseline(config, model, looking_steps)
@@ -118,6 +119,7 @@ def create_pipeline(config: PipelineConfig, *, looking_steps: bool = False) -> P
             ingestion=ingestion.to_json(),
             split=splits.evaluation,
             num_recordings=_NUM_CANARY_RECORDINGS,
+            source_hash=source_hash("pipeline.saved_model_probe"),
         )
         infra_blessing = check.outputs["blessing"]
         components.append(check)
