@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import sys
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +34,17 @@ def run(args: argparse.Namespace) -> int:
 
     quiet_libraries()
     from pipeline.configs import load_pipeline_config
-    from pipeline.kubeflow.compile import compile_pipeline, write_spec
+    from pipeline.kubeflow.compile import compile_pipeline, paths_outside_volumes, write_spec
 
-    documents = compile_pipeline(load_pipeline_config(args.config), args.engine)
+    config = load_pipeline_config(args.config)
+    documents = compile_pipeline(config, args.engine)
+    if args.engine == "kubeflow":
+        for key, path in paths_outside_volumes(config).items():
+            print(
+                f"ds2: warning: {key} is {path}, which is on none of kubeflow.volumes "
+                f"({', '.join(config.kubeflow.volumes.values()) or 'there are none'})",
+                file=sys.stderr,
+            )
     write_spec(documents, pathlib.Path(args.output))
     spec = documents[0].get("pipelineSpec", documents[0])
     print(f"{args.output}: {len(spec['root']['dag']['tasks'])} steps for {args.engine}")

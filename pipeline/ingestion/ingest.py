@@ -95,6 +95,7 @@ def ingest(
     Raises:
         UserError: a manifest cannot be read, or a split gets no utterance.
         LostRecords: the Beam runner lost some.
+        LostWorker: a worker process on this machine was killed.
         DirectoryInUse: another ingestion uses the work directory.
         TooManyRejections: over `max_bad_share` of the utterances cannot be used.
     """
@@ -136,7 +137,9 @@ def _run_graph(
 
     from pipeline.ingestion.graph import build_graph
     from pipeline.ingestion.runners import close_runner, runner_options
+    from pipeline.ingestion.worker_watch import watch_workers
 
+    watch_workers()
     options = runner_options(beam_args, config.shards)
     outcome_path = pathlib.Path(work_directory) / "outcome"
     outcome_path.unlink(missing_ok=True)

@@ -53,6 +53,24 @@ def compile_pipeline(config: PipelineConfig, engine: str = "kubeflow") -> list[d
     return [spec, platform] if platform else [spec]
 
 
+def paths_outside_volumes(config: PipelineConfig) -> dict[str, str]:
+    """The paths of a configuration that no volume holds, by key.
+
+    Pods share nothing else: what lies there would be missing or, once written, lost.
+    """
+    paths = {"root": config.root, "serving": config.serving_directory}
+    paths.update(
+        (f"manifests.{source.split}" if source.split else "manifest", source.path)
+        for source in config.sources
+    )
+    mounts = [pathlib.PurePath(path) for path in checked_kubeflow(config).volumes.values()]
+    return {
+        key: path
+        for key, path in paths.items()
+        if not any(pathlib.PurePath(path).is_relative_to(mount) for mount in mounts)
+    }
+
+
 def write_spec(documents: list[dict], path: pathlib.Path) -> None:
     """Writes a compiled pipeline as YAML, or as JSON where the name ends so.
 

@@ -10,8 +10,6 @@ import sys
 
 import pytest
 
-from pipeline.components.pusher import directory_digest
-
 _CONFIGURATION = """
 name: tiny
 root: {root}
@@ -40,4 +38,8 @@ def test_killed_in_every_step_it_ends_in_the_same_pushed_model(make_corpus, reci
     assert {"AudioExampleGen", "Trainer", "Evaluator", "ModelPusher"} <= set(result["killed"])
     # The killed ModelPusher had pushed; nothing was pushed a second time.
     (killed,), (straight,) = result["versions"]
-    assert directory_digest(killed) == directory_digest(straight)
+    assert _weights(killed) == _weights(straight)
+
+
+def _weights(version: str) -> bytes:
+    return pathlib.Path(version, "variables", "variables.data-00000-of-00001").read_bytes()

@@ -12,6 +12,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -29,6 +30,7 @@ from pipeline.ingestion.config import IngestionConfig
 from pipeline.ingestion.directory_lock import DirectoryInUse, directory_lock
 from pipeline.ingestion.ingest import LostRecords, ingest
 from pipeline.ingestion.sources import ManifestSource
+from pipeline.ingestion.worker_watch import LostWorker
 
 _ENGLISH = " abcdefghijklmnopqrstuvwxyz'"
 
@@ -135,6 +137,36 @@ def test_two_processes_give_the_bytes_of_one(make_corpus, tmp_path):
     )
     assert len(_digests(tmp_path / "one")) == 6
     assert _digests(tmp_path / "one") == _digests(tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_a_killed_worker_fails_the_run_and_the_next_one_goes_on(make_corpus, tmp_path):
+    manifest = make_corpus(120)
+    output = tmp_path / "out"
+    store = output / ".shards"
+
+    def kill_a_worker() -> None:
+        while len(list(store.glob("*.json"))) < 3:
+            time.sleep(0.01)
+        children = subprocess.check_output(
+            ["pgrep", "--parent", str(os.getpid()), "--full", "sdk_worker_main"], text=True
+        )
+        os.kill(int(children.split()[0]), signal.SIGKILL)
+
+    thread = threading.Thread(target=kill_a_worker, daemon=True)
+    thread.start()
+    with pytest.raises(LostWorker, match="was lost.*run again"):
+        _ingest(
+            manifest,
+            output,
+            shards=30,
+            beam_args=["--direct_num_workers=2", "--direct_running_mode=multi_processing"],
+        )
+    thread.join()
+    assert not list(output.glob("Split-*"))
+    again = _ingest(manifest, output, shards=30)
+    assert sum(split.reused for split in again.splits.values()) >= 3
+    assert sum(split.utterances for split in again.splits.values()) == 120
 
 
 def _break_one_of_each(manifest: pathlib.Path) -> dict[str, str]:

@@ -15,7 +15,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from ds2_tf import cli
 from ds2_tf.errors import UserError
-from pipeline.kubeflow.compile import compile_pipeline, write_spec
+from pipeline.kubeflow.compile import compile_pipeline, paths_outside_volumes, write_spec
 from pipeline.kubeflow.config import KubeflowConfig, ResourcesConfig
 
 _STEPS = {
@@ -48,7 +48,9 @@ def _container(spec: dict, step: str) -> dict:
 def test_kfp_loads_it_with_its_parameter(configuration, tmp_path, capsys):
     output = tmp_path / "deep" / "spec.yaml"
     assert cli.main(["pipeline", "compile", str(configuration), "--output", str(output)]) == 0
-    assert capsys.readouterr().out == f"{output}: 13 steps for kubeflow\n"
+    printed = capsys.readouterr()
+    assert printed.out == f"{output}: 13 steps for kubeflow\n"
+    assert f"root is {tmp_path / 'run'}, which is on none of kubeflow.volumes" in printed.err
     loaded = components.load_component_from_file(str(output))
     assert loaded.name == "tiny"
     assert json.loads(loaded.component_spec.inputs["recipe"].default)["training"]["epochs"] == 1
@@ -121,6 +123,13 @@ def test_the_corpus_need_not_be_here(config):
         "manifests": '[["/speech/manifest.jsonl", null]]',
         "memory": "/speech/run/work/ingestion/hashes.tsv",
     }
+
+
+def test_paths_that_no_volume_holds_are_named(config):
+    on_volumes = dataclasses.replace(
+        config, manifest="/speech/m.jsonl", root="/speech/run", serving="/speechless/models"
+    )
+    assert paths_outside_volumes(on_volumes) == {"serving": "/speechless/models"}
 
 
 def test_vertex_gets_a_job_with_tfx_commands(config, tmp_path):
