@@ -31,6 +31,7 @@ EXTRAS = {
     "pipeline": [
         "tfx==1.16.0; python_version < '3.11'",
         "apache-beam[dill]==2.74.0; python_version < '3.11'",
+        "distributed>=2024.5",
     ],
     "serving": ["tensorflow-serving-api>=2.16.1", "grpcio>=1.60"],
     "microphone": ["sounddevice>=0.4"],

@@ -42,6 +42,8 @@ COMMANDS = {
     "pipeline": {
         "run": "pipeline.commands.run",
         "ingest": "pipeline.commands.ingest",
+        "compile": "pipeline.commands.compile",
+        "dry-run": "pipeline.commands.dry_run",
     },
 }
 

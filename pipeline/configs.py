@@ -13,6 +13,7 @@ from ds2_tf.corpora.rejection import DEFAULT_LIMIT
 from ds2_tf.errors import UserError
 from pipeline.ingestion.config import IngestionConfig
 from pipeline.ingestion.sources import ManifestSource
+from pipeline.kubeflow.config import KubeflowConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +86,7 @@ class PipelineConfig:
         metadata: the SQLite file of the metadata. Defaults to `metadata.sqlite` under the root.
         steps: optional steps. All are on by default.
         beam_args: options of the Beam runner. Defaults to one process on this machine.
+        kubeflow: how the pipeline runs on Kubeflow; see `pipeline.kubeflow.config`.
     """
 
     name: str
@@ -101,6 +103,7 @@ class PipelineConfig:
     metadata: str | None = None
     steps: StepsConfig = StepsConfig()
     beam_args: tuple[str, ...] = ()
+    kubeflow: KubeflowConfig | None = None
 
     def __post_init__(self):
         if bool(self.manifest) == bool(self.manifests):

@@ -9,9 +9,9 @@ import pathlib
 
 import tensorflow_data_validation as tfdv
 from tfx.components import Evaluator, ExampleValidator, StatisticsGen
-from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base import base_component, base_node
 from tfx.dsl.components.common.resolver import Resolver
+from tfx.dsl.placeholder.placeholder import Placeholder
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2
@@ -22,16 +22,21 @@ from ds2_tf.config import to_dict
 from ds2_tf.recipes import load_recipe
 from pipeline.components.anomaly_gate import AnomalyGate
 from pipeline.components.baseline import LatestOtherBlessedModelStrategy
+from pipeline.components.corpus_fingerprint import CorpusFingerprint
 from pipeline.components.corpus_statistics import CorpusStatistics
 from pipeline.components.example_gen import AudioExampleGen
+from pipeline.components.pushed_baseline import LastPushedVersion, PushedBaseline
 from pipeline.components.pusher import ModelPusher
+from pipeline.components.record_schema import RecordSchema
 from pipeline.components.saved_model_check import SavedModelCheck
 from pipeline.components.trainer import Trainer
 from pipeline.configs import PipelineConfig
 from pipeline.evaluation.eval_config import make_eval_config
+from pipeline.ingestion.content_hash import ContentHashes
+from pipeline.ingestion.sources import corpus_fingerprint, expand_manifests
 from pipeline.source_hash import source_hash
 
-_SCHEMA_PATH = str(pathlib.Path(__file__).parent / "schema" / "schema.pbtxt")
+_SCHEMA_PATH = pathlib.Path(__file__).parent / "schema" / "schema.pbtxt"
 # What statistics are made of: not spectrograms, which would dwarf everything else.
 STATISTICS_FEATURES = ("id", "transcript", "speaker", "split", "num_frames", "duration")
 _NUM_CANARY_RECORDINGS = 3
@@ -40,11 +45,14 @@ _NUM_CANARY_RECORDINGS = 3
 _BEAM_DEFAULTS = ("--runner=FnApiRunner", "--tfxio_use_byte_size_batching=true")
 
 
-def create_pipeline(config: PipelineConfig) -> Pipeline:
+def create_pipeline(config: PipelineConfig, *, looking_steps: bool = False) -> Pipeline:
     """Builds the pipeline that a configuration describes.
 
     Args:
         config: paths, thresholds and the steps that are wanted.
+        looking_steps: look at the corpus and for the baseline in steps of the pipeline, for
+            orchestrators that run it elsewhere and cannot resolve artifacts. Defaults to false: the
+            corpus is read now, and the baseline found in the metadata.
 
     Returns:
         A TFX pipeline, ready for a runner.
@@ -56,9 +64,11 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
     ingestion = config.ingestion(recipe)
     splits = config.splits
 
+    fingerprint, corpus_steps = _fingerprint(config, looking_steps)
     example_gen = AudioExampleGen(
         config.sources,
         ingestion,
+        fingerprint,
         os.path.join(config.work_directory, "ingestion"),
         config.max_bad_share,
     )
@@ -68,6 +78,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         examples=examples,
         ingestion=ingestion.to_json(),
         split=splits.train,
+        source_hash=source_hash("ds2_tf.corpora.statistics"),
     )
     if validation:
         statistics.add_upstream_node(validation[-1])
@@ -79,28 +90,24 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         train_split=splits.train,
         dev_split=splits.dev,
         work_directory=os.path.join(config.work_directory, "training"),
-        source_hash=source_hash(),
+        source_hash=source_hash("pipeline.components.trainer"),
     )
     model = trainer.outputs["model"]
-    baseline = Resolver(
-        strategy_class=LatestOtherBlessedModelStrategy,
-        candidate=model,
-        baseline=Channel(type=standard_artifacts.Model),
-        blessing=Channel(type=standard_artifacts.ModelBlessing),
-    ).with_id("Baseline")
+    baseline, baseline_steps = _baseline(config, model, looking_steps)
     evaluator = Evaluator(
         examples=examples,
         model=model,
-        baseline_model=baseline.outputs["baseline"],
+        baseline_model=baseline,
         eval_config=make_eval_config(config.evaluation),
         example_splits=[splits.evaluation],
     )
     components: list[base_node.BaseNode] = [
+        *corpus_steps,
         example_gen,
         *validation,
         statistics,
         trainer,
-        baseline,
+        *baseline_steps,
         evaluator,
     ]
     infra_blessing = None
@@ -112,6 +119,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
             ingestion=ingestion.to_json(),
             split=splits.evaluation,
             num_recordings=_NUM_CANARY_RECORDINGS,
+            source_hash=source_hash("pipeline.saved_model_probe"),
         )
         infra_blessing = check.outputs["blessing"]
         components.append(check)
@@ -138,13 +146,44 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
     )
 
 
+def _fingerprint(
+    config: PipelineConfig, looking_steps: bool
+) -> tuple[str | Placeholder, list[base_node.BaseNode]]:
+    """What the corpus holds, or the step that will tell."""
+    memory = os.path.join(config.work_directory, "ingestion", "hashes.tsv")
+    if looking_steps:
+        step = CorpusFingerprint(manifests=json.dumps(config.sources), memory=memory)
+        return step.outputs["fingerprint"].future()[0].value, [step]
+    hashes = ContentHashes(memory)
+    fingerprint = corpus_fingerprint(expand_manifests(config.sources), hashes)
+    hashes.save()
+    return fingerprint, []
+
+
+def _baseline(
+    config: PipelineConfig, model: Channel, looking_steps: bool
+) -> tuple[Channel, list[base_node.BaseNode]]:
+    """The model that a candidate is measured against, and the steps that find it."""
+    if looking_steps:
+        version = LastPushedVersion(model=model, serving=config.serving_directory)
+        step = PushedBaseline(version=version.outputs["version"].future()[0].value)
+        return step.outputs["baseline"], [version, step]
+    resolver = Resolver(
+        strategy_class=LatestOtherBlessedModelStrategy,
+        candidate=model,
+        baseline=Channel(type=standard_artifacts.Model),
+        blessing=Channel(type=standard_artifacts.ModelBlessing),
+    ).with_id("Baseline")
+    return resolver.outputs["baseline"], [resolver]
+
+
 def _data_validation(examples: Channel) -> list[base_component.BaseComponent]:
     """Statistics, the schema, what does not match it, and the gate."""
     statistics_gen = StatisticsGen(
         examples=examples,
         stats_options=tfdv.StatsOptions(feature_allowlist=list(STATISTICS_FEATURES)),
     )
-    schema = ImportSchemaGen(schema_file=_SCHEMA_PATH)
+    schema = RecordSchema(text=_SCHEMA_PATH.read_text("utf-8"))
     validator = ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema.outputs["schema"]
     )

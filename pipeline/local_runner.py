@@ -19,6 +19,8 @@ from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 from tfx.utils import name_utils
 
+from pipeline.ingestion.worker_watch import watch_workers
+
 EXECUTED, CACHED, FAILED = "executed", "cached", "failed"
 _RESOLVER = name_utils.get_full_name(Resolver)
 
@@ -69,6 +71,7 @@ class LocalRunner(tfx_runner.IrBasedRunner):
         """
         if run_options is not None:
             raise ValueError("LocalRunner runs whole pipelines; the cache skips what is done.")
+        watch_workers()
         run_id = datetime.datetime.now().isoformat()
         runtime_parameter_utils.substitute_runtime_parameter(
             pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}

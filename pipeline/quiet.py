@@ -23,6 +23,7 @@ def quiet_libraries() -> None:
     # which is harmless, and real errors reach Python as exceptions.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")
     # pkg_resources, Python 3.10's end of life and protobuf speak to the libraries' authors.
     os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning,ignore::DeprecationWarning")
     warnings.filterwarnings("ignore", category=DeprecationWarning)

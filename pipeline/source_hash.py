@@ -1,21 +1,102 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A hash of the code that makes a model, so that the cache sees when it changes."""
+"""Hashes of the code that a step runs, so that the cache sees when it changes."""
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
+import importlib.util
 import pathlib
+from collections.abc import Iterator
 
-import ds2_tf
+_PACKAGES = ("ds2_tf", "pipeline", "serving")
 
 
-@functools.lru_cache(maxsize=1)
-def source_hash() -> str:
-    """A hash over all Python sources of ds2_tf."""
-    root = pathlib.Path(ds2_tf.__file__).parent
+@functools.cache
+def source_hash(*modules: str) -> str:
+    """A hash of modules of this project and of all that they import of it, directly or not.
+
+    Comments, docstrings and layout do not count.
+
+    Args:
+        modules: names; without any, all of ds2_tf.
+    """
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(f"{path.relative_to(root)}\0".encode())
-        digest.update(path.read_bytes())
+    for name in sorted(_closure(modules) if modules else _all_of_ds2_tf()):
+        digest.update(f"{name}\0{_code(_path(name))}\0".encode())
     return digest.hexdigest()[:16]
+
+
+def _closure(modules: tuple[str, ...]) -> set[str]:
+    found, todo = set(), list(modules)
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            todo.extend(_imports(name))
+            # Importing a module runs the packages that it lies in.
+            if "." in name:
+                todo.append(name.rpartition(".")[0])
+    return found
+
+
+def _imports(name: str) -> Iterator[str]:
+    """The modules of this project that a module imports, at the top or inside of functions."""
+    for node in ast.walk(_tree(_path(name))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            # `from package import name` may mean a module or something in one.
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for imported in names:
+            if imported.partition(".")[0] in _PACKAGES and _exists(imported):
+                yield imported
+
+
+def _exists(name: str) -> bool:
+    package, _, member = name.rpartition(".")
+    if not package:
+        return True
+    if not _exists(package):
+        return False
+    directory = _path(package)
+    if directory.name != "__init__.py":
+        return False
+    directory = directory.parent
+    return (directory / f"{member}.py").exists() or (directory / member / "__init__.py").exists()
+
+
+@functools.cache
+def _path(name: str) -> pathlib.Path:
+    package, *rest = name.split(".")
+    root = pathlib.Path(importlib.util.find_spec(package).origin).parent
+    module = root.joinpath(*rest)
+    return module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+
+
+@functools.cache
+def _tree(path: pathlib.Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def _code(path: pathlib.Path) -> str:
+    """What a module does, as text."""
+    tree = ast.parse(path.read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            if ast.get_docstring(node, clean=False) is not None:
+                node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+def _all_of_ds2_tf() -> list[str]:
+    root = _path("ds2_tf").parent
+    return [
+        ".".join(("ds2_tf", *path.relative_to(root).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        )
+        for path in root.rglob("*.py")
+    ]

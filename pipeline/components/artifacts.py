@@ -11,18 +11,23 @@ from tfx.utils import path_utils
 
 # Property of a Model: a hash of how the records that it understands were made.
 FEATURES_PROPERTY = "features"
+# Property of an artifact that only stands where an optional one is missing, for orchestrators that
+# cannot leave an input out.
+ABSENT = "absent"
+# Kubeflow takes custom types only under names of this form.
+_NAMESPACE = "ds2-tf"
 
 
 class CorpusStatisticsArtifact(types.Artifact):
     """Mean and standard deviation per frequency bin of the training split."""
 
-    TYPE_NAME = "CorpusStatistics"
+    TYPE_NAME = f"{_NAMESPACE}.CorpusStatistics"
 
 
 class AnomalyReport(types.Artifact):
     """The verdict of the anomaly gate."""
 
-    TYPE_NAME = "AnomalyReport"
+    TYPE_NAME = f"{_NAMESPACE}.AnomalyReport"
 
 
 def statistics_path(artifact: types.Artifact) -> str:

@@ -16,6 +16,7 @@ def CorpusStatistics(
     statistics: OutputArtifact[CorpusStatisticsArtifact],
     ingestion: Parameter[str],
     split: Parameter[str],
+    source_hash: Parameter[str],
 ):
     """Computes what the network needs to normalize its input.
 
@@ -24,6 +25,7 @@ def CorpusStatistics(
         statistics: gets `statistics.json`.
         ingestion: an IngestionConfig as JSON, for the features.
         split: the training split.
+        source_hash: of the code, so that the cache sees when it changes.
     """
     features = IngestionConfig.from_json(ingestion).features
     computed = compute_record_statistics(record_files(examples, split), features)

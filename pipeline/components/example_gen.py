@@ -5,22 +5,25 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from google.protobuf import json_format, struct_pb2
 from tfx import types
-from tfx.components.example_gen import component, write_split
+from tfx.components.example_gen import component, driver, input_processor, utils, write_split
 from tfx.components.util import examples_utils
-from tfx.dsl.components.base import base_beam_executor, executor_spec
+from tfx.dsl.components.base import base_beam_component, base_beam_executor, executor_spec
+from tfx.dsl.placeholder.placeholder import Placeholder
 from tfx.proto import example_gen_pb2
-from tfx.types import artifact_utils, standard_component_specs
+from tfx.types import artifact_utils, standard_artifacts, standard_component_specs
+from tfx.types.channel import Channel
+from tfx.types.component_spec import ExecutionParameter
 from tfx.utils import proto_utils
 
 from ds2_tf.audio.spectrogram import FEATURE_VERSION
 from ds2_tf.corpora.rejection import DEFAULT_LIMIT
 from pipeline.ingestion.config import IngestionConfig
 from pipeline.ingestion.ingest import REPORT_NAME, ingest
-from pipeline.ingestion.sources import ManifestSource, audio_fingerprint, expand_manifests
+from pipeline.ingestion.sources import ManifestSource
 
 # The name of the only input where manifests do not stand for splits.
 _ALL_SPLITS = "all"
@@ -84,28 +87,56 @@ class AudioExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         )
 
 
+class _ManifestProcessor(input_processor.FileBasedInputProcessor):
+    """Leaves the manifests' sizes and times out of the cache key: their contents are in it."""
+
+    def get_input_fingerprint(self, span: int, version: int | None) -> str:
+        """The same for all."""
+        return "see corpus_fingerprint"
+
+
+class _ManifestDriver(driver.FileBasedDriver):
+    def get_input_processor(
+        self, splits, range_config=None, input_base_uri=None
+    ) -> input_processor.InputProcessor:
+        return _ManifestProcessor(input_base_uri, splits, range_config)
+
+
+class AudioExampleGenSpec(standard_component_specs.FileBasedExampleGenSpec):
+    """That of a FileBasedExampleGen, and the fingerprint."""
+
+    PARAMETERS: Mapping[str, ExecutionParameter] = {
+        **standard_component_specs.FileBasedExampleGenSpec.PARAMETERS,
+        "corpus_fingerprint": ExecutionParameter(type=str),
+    }
+
+
 class AudioExampleGen(component.FileBasedExampleGen):
     """Computes the features of the recordings that manifests name.
 
-    The cache key covers the manifests (through the driver of FileBasedExampleGen), every
-    recording's size and time of change, the configuration and the feature version.
+    The cache key is made of the fingerprint, the configuration and the feature version.
 
     Args:
         sources: manifests or file patterns of manifests, with their splits where
             `config.split_by` is "manifest".
         config: features, checks, splits and shards.
+        fingerprint: of the manifests and the recordings (`sources.corpus_fingerprint`), or what
+            stands for it until a step before this one has found it.
         work_directory: keeps finished shards for runs after this one, and the rejections.
         max_bad_share: largest share of utterances that cannot be used. Defaults to 0.01.
 
     Output `examples`: splits as found; gzipped TFRecords of `ds2_tf.corpora.records`.
     """
 
+    SPEC_CLASS = AudioExampleGenSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(AudioExampleGenExecutor)
+    DRIVER_CLASS = _ManifestDriver
 
     def __init__(
         self,
         sources: Sequence[ManifestSource],
         config: IngestionConfig,
+        fingerprint: str | Placeholder,
         work_directory: str,
         max_bad_share: float = DEFAULT_LIMIT,
     ):
@@ -123,14 +154,23 @@ class AudioExampleGen(component.FileBasedExampleGen):
         parameters = {
             "ingestion": config.to_json(),
             "feature_version": FEATURE_VERSION,
-            "audio_fingerprint": audio_fingerprint(expand_manifests(sources)),
             "max_bad_share": max_bad_share,
             "work_directory": work_directory,
         }
-        super().__init__(
-            input_base=base,
-            input_config=example_gen_pb2.Input(splits=splits),
-            custom_config=_pack(parameters),
+        inputs = example_gen_pb2.Input(splits=splits)
+        # FileBasedExampleGen's constructor knows no further parameter: go past it.
+        base_beam_component.BaseBeamComponent.__init__(
+            self,
+            spec=AudioExampleGenSpec(
+                input_base=base,
+                input_config=inputs,
+                output_config=utils.make_default_output_config(inputs),
+                output_data_format=example_gen_pb2.FORMAT_TF_EXAMPLE,
+                output_file_format=example_gen_pb2.FORMAT_TFRECORDS_GZIP,
+                custom_config=_pack(parameters),
+                corpus_fingerprint=fingerprint,
+                examples=Channel(type=standard_artifacts.Examples),
+            ),
         )
 
 

@@ -34,6 +34,14 @@ def directory_digest(directory: str | os.PathLike) -> str:
     return digest.hexdigest()
 
 
+def pushed_versions(base: str | os.PathLike) -> list[int]:
+    """The versions under a base path, from old to new; none where it does not exist."""
+    base = pathlib.Path(base)
+    if not base.is_dir():
+        return []
+    return sorted(int(path.name) for path in base.iterdir() if path.name.isdigit())
+
+
 def push_saved_model(saved_model: str | os.PathLike, base: str | os.PathLike) -> tuple[str, bool]:
     """Makes a SavedModel the latest version under a base path, unless it is.
 
@@ -46,7 +54,7 @@ def push_saved_model(saved_model: str | os.PathLike, base: str | os.PathLike) ->
     """
     base = pathlib.Path(base)
     base.mkdir(parents=True, exist_ok=True)
-    latest = max((int(p.name) for p in base.iterdir() if p.name.isdigit()), default=0)
+    latest = max(pushed_versions(base), default=0)
     if latest and directory_digest(base / str(latest)) == directory_digest(saved_model):
         return str(base / str(latest)), True
     # A clock that was set back must not make the new version older than the last.

@@ -38,6 +38,7 @@ def SavedModelCheck(
     ingestion: Parameter[str],
     split: Parameter[str],
     num_recordings: Parameter[int],
+    source_hash: Parameter[str],
 ):
     """Blesses a SavedModel that a server can load and use.
 
@@ -49,6 +50,7 @@ def SavedModelCheck(
         ingestion: an IngestionConfig as JSON.
         split: where to take recordings from.
         num_recordings: how many recordings to try.
+        source_hash: of the code, so that the cache sees when it changes.
     """
     config = IngestionConfig.from_json(ingestion)
     records = read_records(record_files(examples, split), config.features.num_bins)

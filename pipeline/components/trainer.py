@@ -4,7 +4,9 @@
 import hashlib
 import json
 import os
+import pathlib
 import shutil
+import time
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
@@ -23,6 +25,38 @@ from pipeline.components.artifacts import (
     statistics_path,
 )
 from pipeline.ingestion.config import IngestionConfig
+
+
+def remove_abandoned(work_directory: str | os.PathLike, days: float = 14) -> None:
+    """Removes what killed trainings left that nobody has gone on with.
+
+    Args:
+        work_directory: its subdirectories are states of trainings.
+        days: how long nothing must have been written into one. Defaults to 14.
+    """
+    for state in pathlib.Path(work_directory).iterdir():
+        newest = max(path.stat().st_mtime for path in [state, *state.rglob("*")])
+        if state.is_dir() and time.time() - newest > days * 86400:
+            shutil.rmtree(state, ignore_errors=True)
+
+
+def read_features(saved_model: str | os.PathLike) -> str | None:
+    """How the records that a model understands were made, as in the property `features`.
+
+    Args:
+        saved_model: directory of a SavedModel.
+
+    Returns:
+        A hash; None for a model that no pipeline made.
+    """
+    try:
+        return _features_file(saved_model).read_text()
+    except FileNotFoundError:
+        return None
+
+
+def _features_file(saved_model: str | os.PathLike) -> pathlib.Path:
+    return pathlib.Path(saved_model) / "assets.extra" / "features"
 
 
 @component
@@ -74,7 +108,8 @@ def Trainer(
     write_saved_model(model_run.uri, saved_model_path(model))
     check_saved_model(saved_model_path(model))
     features = IngestionConfig.from_json(ingestion).record_parameters()
-    model.set_string_custom_property(
-        FEATURES_PROPERTY, hashlib.sha256(features.encode()).hexdigest()
-    )
+    features = hashlib.sha256(features.encode()).hexdigest()
+    model.set_string_custom_property(FEATURES_PROPERTY, features)
+    _features_file(saved_model_path(model)).write_text(features)
     shutil.rmtree(state_directory)
+    remove_abandoned(work_directory)

@@ -21,6 +21,7 @@ import apache_beam as beam
 from ds2_tf.corpora.manifest import parse_utterance
 from ds2_tf.corpora.rejection import BadUtterance, Rejection, RejectionReport
 from pipeline.ingestion.config import IngestionConfig
+from pipeline.ingestion.content_hash import ContentHashes
 from pipeline.ingestion.placement import place, shard_of
 from pipeline.ingestion.progress import ProgressWriter
 from pipeline.ingestion.shard_store import ShardStore
@@ -38,7 +39,12 @@ class ReadManifests(beam.DoFn):
         self._config = config
 
     def process(self, sources: Sequence[ManifestSource]) -> Iterator[tuple[tuple[str, int], tuple]]:
-        """Yields ((split, shard), (manifest path, line)); (manifest path, None) opens a shard."""
+        """Yields ((split, shard), (manifest path, line)); (manifest path, None) opens a shard.
+
+        No sources, nothing.
+        """
+        if not sources:
+            return
         report = RejectionReport()
         splits = set()
         for source, utterance in read_sources(sources, report):
@@ -99,7 +105,11 @@ class WriteShard(beam.DoFn):
             for manifest_path, line in values
             if line is not None
         ]
-        key = shard_key(lines, self._config)
+        # A worker reads one file at a time here: the other processors have workers of their own.
+        hashes = ContentHashes(
+            pathlib.Path(self._store_directory) / "hashes" / f"{split}-{shard}.tsv", threads=1
+        )
+        key = shard_key(lines, self._config, hashes)
         content = self._store.find(key)
         reused = content is not None
         if reused:
@@ -109,6 +119,7 @@ class WriteShard(beam.DoFn):
                 key, lambda path: write_shard(path, lines, self._config, self._progress.add)
             )
             self._progress.flush()
+        hashes.save()
         yield {
             "split": split,
             "shard": shard,
@@ -133,6 +144,7 @@ def build_graph(
     progress_directory: str,
     outcome_path: str,
     one_thread: bool,
+    partitions: int = 1,
 ) -> None:
     """Adds ingestion to a Beam pipeline.
 
@@ -144,10 +156,12 @@ def build_graph(
         progress_directory: where workers note their progress.
         outcome_path: gets a JSON list: a description of each shard, and the reading step's report.
         one_thread: keep TensorFlow to one thread a worker.
+        partitions: how many elements the graph begins with, all but one of them empty, for runners
+            that keep to that number of pieces to the end. Defaults to 1.
     """
     _ = (
         pipeline
-        | "Manifests" >> beam.Create([list(sources)])
+        | "Manifests" >> beam.Create([list(sources)] + [[]] * (partitions - 1))
         | "Read" >> beam.ParDo(ReadManifests(config))
         | "GroupByShard" >> beam.GroupByKey()
         | "WriteShard"

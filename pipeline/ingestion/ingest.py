@@ -14,13 +14,16 @@ from collections.abc import Sequence
 from ds2_tf.corpora.rejection import DEFAULT_LIMIT, Rejection, RejectionReport
 from ds2_tf.errors import UserError
 from pipeline.ingestion.config import IngestionConfig
+from pipeline.ingestion.directory_lock import directory_lock
 from pipeline.ingestion.progress import ProgressDisplay
 from pipeline.ingestion.shard_store import ShardStore
 from pipeline.ingestion.sources import ManifestSource, count_lines, expand_manifests
 
 REPORT_NAME = "rejections.json"
-# Named outright: Beam's own default first tries to download another runner.
-_DEFAULT_RUNNER = "FnApiRunner"
+
+
+class LostRecords(UserError):
+    """A Beam runner ended without an error and without all records."""
 
 
 @dataclasses.dataclass
@@ -91,6 +94,9 @@ def ingest(
 
     Raises:
         UserError: a manifest cannot be read, or a split gets no utterance.
+        LostRecords: the Beam runner lost some.
+        LostWorker: a worker process on this machine was killed.
+        DirectoryInUse: another ingestion uses the work directory.
         TooManyRejections: over `max_bad_share` of the utterances cannot be used.
     """
     output = pathlib.Path(output)
@@ -100,20 +106,23 @@ def ingest(
     total = count_lines(sources)
     store = ShardStore(work_directory)
     progress_directory = str(work_directory / "progress")
-    with contextlib.ExitStack() as stack:
-        if show_progress:
-            stack.enter_context(ProgressDisplay(progress_directory, total))
-        descriptions = _run_graph(
-            sources, config, str(work_directory), progress_directory, beam_args
-        )
-    report = _merge_reports(descriptions)
-    report_path.parent.mkdir(parents=True, exist_ok=True)
-    report.write(report_path)
-    report.enforce(max_bad_share, str(report_path))
-    shards = [description for description in descriptions if "key" in description]
-    result = IngestionResult(_summarize(shards), report)
-    _require_all_splits(result, sources, config)
-    _publish(store, shards, output, config.shards)
+    progress = (
+        ProgressDisplay(progress_directory, total) if show_progress else contextlib.nullcontext()
+    )
+    with directory_lock(work_directory):
+        with progress:
+            descriptions = _run_graph(
+                sources, config, str(work_directory), progress_directory, beam_args
+            )
+        report = _merge_reports(descriptions)
+        shards = [description for description in descriptions if "key" in description]
+        result = IngestionResult(_summarize(shards), report)
+        _require_every_line(result, shards, config)
+        report_path.parent.mkdir(parents=True, exist_ok=True)
+        report.write(report_path)
+        report.enforce(max_bad_share, str(report_path))
+        _require_all_splits(result, sources, config)
+        _publish(store, shards, output, config.shards)
     return result
 
 
@@ -125,34 +134,38 @@ def _run_graph(
     beam_args: Sequence[str],
 ) -> list[dict]:
     import apache_beam as beam
-    from apache_beam.options.pipeline_options import (
-        DirectOptions,
-        PipelineOptions,
-        StandardOptions,
-    )
 
     from pipeline.ingestion.graph import build_graph
+    from pipeline.ingestion.runners import close_runner, runner_options
+    from pipeline.ingestion.worker_watch import watch_workers
 
-    # A later argument wins over an earlier one.
-    options = PipelineOptions([f"--runner={_DEFAULT_RUNNER}", *beam_args])
-    in_this_process = (
-        options.view_as(StandardOptions).runner == _DEFAULT_RUNNER
-        and options.view_as(DirectOptions).direct_running_mode != "multi_processing"
-    )
+    watch_workers()
+    options = runner_options(beam_args, config.shards)
     outcome_path = pathlib.Path(work_directory) / "outcome"
     outcome_path.unlink(missing_ok=True)
-    with beam.Pipeline(options=options) as pipeline:
-        build_graph(
-            pipeline,
-            sources,
-            config,
-            store_directory=work_directory,
-            progress_directory=progress_directory,
-            outcome_path=str(outcome_path),
-            # This process may go on to train, and needs its threads for it.
-            one_thread=not in_this_process,
-        )
-    descriptions = json.loads(outcome_path.read_text("utf-8"))
+    pipeline = beam.Pipeline(options=options.beam)
+    try:
+        with pipeline:
+            build_graph(
+                pipeline,
+                sources,
+                config,
+                store_directory=work_directory,
+                progress_directory=progress_directory,
+                outcome_path=str(outcome_path),
+                # This process may go on to train, and needs its threads for it.
+                one_thread=not options.in_this_process,
+                partitions=options.partitions,
+            )
+    finally:
+        close_runner(pipeline)
+    try:
+        descriptions = json.loads(outcome_path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise LostRecords(
+            f"The Beam runner ended without writing {outcome_path}. Its workers must see that "
+            "directory under the same path; or it computes wrongly."
+        ) from None
     outcome_path.unlink()
     return sorted(descriptions, key=lambda d: (d.get("split", ""), d.get("shard", -1)))
 
@@ -172,6 +185,25 @@ def _summarize(shards: Sequence[dict]) -> dict[str, SplitSummary]:
         summary.shards += 1
         summary.reused += shard["reused"]
     return dict(splits)
+
+
+def _require_every_line(
+    result: IngestionResult, shards: Sequence[dict], config: IngestionConfig
+) -> None:
+    """Sees that every line of the manifests became a record or a rejection, once.
+
+    Whatever a runner or a lost worker does, a run never ends well with fewer records.
+    """
+    utterances = sum(split.utterances for split in result.splits.values())
+    found = utterances + len(result.report.rejections)
+    written = sorted((shard["split"], shard["shard"]) for shard in shards)
+    expected = [(split, shard) for split in sorted(result.splits) for shard in range(config.shards)]
+    if found != result.report.total or written != expected:
+        raise LostRecords(
+            f"The manifests have {result.report.total} lines, and the Beam runner accounts for "
+            f"{found} of them, in {len(written)} of {len(expected)} shards. Nothing was changed "
+            "in the output. Run again; if this happens again, the runner computes wrongly."
+        )
 
 
 def _require_all_splits(

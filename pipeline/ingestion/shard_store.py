@@ -87,6 +87,6 @@ class ShardStore:
         """Removes the shards of earlier runs and whatever killed workers left."""
         keep = {path.name for key in keys for path in (self._records(key), self._content(key))}
         for path in self._directory.iterdir():
-            if path.name not in keep and path.is_file():
+            if path.name not in keep and path.suffix in (".gz", ".json", ".tmp"):
                 with contextlib.suppress(FileNotFoundError):
                     path.unlink()

@@ -18,8 +18,8 @@ from ds2_tf.corpora.records import make_example
 from ds2_tf.corpora.rejection import BadUtterance, Rejection
 from ds2_tf.text.alphabet import Alphabet
 from pipeline.ingestion.config import IngestionConfig
+from pipeline.ingestion.content_hash import ContentHashes
 from pipeline.ingestion.shard_store import ShardContent
-from pipeline.ingestion.sources import file_stamp
 
 # Half-precision spectrograms have no repetitions for deflate to find: Huffman coding alone reaches
 # the size of the full search to within 1 %, at five times its speed.
@@ -39,11 +39,13 @@ class ShardLine(NamedTuple):
         return resolve_audio(self.utterance, self.manifest_path)
 
 
-def shard_key(lines: Sequence[ShardLine], config: IngestionConfig) -> str:
-    """A hash of all that decides a shard's bytes: lines, audio files, features and checks."""
+def shard_key(lines: Sequence[ShardLine], config: IngestionConfig, hashes: ContentHashes) -> str:
+    """A hash of all that decides a shard's bytes: lines, recordings, features and checks."""
     digest = hashlib.sha256(config.record_parameters().encode())
-    for line in sorted(lines, key=lambda line: line.utterance.id):
-        digest.update(f"{line.utterance.to_json()}\0{file_stamp(line.audio_path)}\n".encode())
+    lines = sorted(lines, key=lambda line: line.utterance.id)
+    contents = hashes.of(line.audio_path for line in lines)
+    for line, content in zip(lines, contents):
+        digest.update(f"{line.utterance.to_json()}\0{content}\n".encode())
     return digest.hexdigest()[:32]
 
 

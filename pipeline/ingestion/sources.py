@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The manifests that a corpus is made of, and a fingerprint of the audio they name."""
+"""The manifests that a corpus is made of, and a fingerprint of them and their audio."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ds2_tf.corpora.checking import parse_lines
 from ds2_tf.corpora.manifest import Utterance, manifest_lines, resolve_audio
 from ds2_tf.corpora.rejection import Rejection, RejectionReport
 from ds2_tf.errors import UserError
+from pipeline.ingestion.content_hash import ContentHashes
 
 
 class ManifestSource(NamedTuple):
@@ -62,23 +63,24 @@ def read_sources(
             yield source, utterance
 
 
-def file_stamp(path: str) -> str:
-    """Size and time of change of a file; "missing" where it cannot be seen.
+def corpus_fingerprint(sources: Iterable[ManifestSource], hashes: ContentHashes) -> str:
+    """A hash that changes with any line of the manifests and any recording that they name.
 
-    Reading a thousand hours of audio only to see that nothing changed would take longer than many
-    trainings, so files are told apart as make and rsync do.
+    Neither the order of lines nor the files' times matter.
+
+    Args:
+        sources: the manifests.
+        hashes: reads the recordings.
     """
-    try:
-        status = os.stat(path)
-    except OSError:
-        return "missing"
-    return f"{status.st_size}:{status.st_mtime_ns}"
-
-
-def audio_fingerprint(sources: Iterable[ManifestSource]) -> str:
-    """A hash that changes with any recording that the manifests name."""
+    found = [
+        (source.split or "", utterance.to_json(), resolve_audio(utterance, source.path))
+        for source, utterance in read_sources(sources, RejectionReport())
+    ]
+    contents = hashes.of(path for *_, path in found)
     digest = hashlib.sha256()
-    for source, utterance in read_sources(sources, RejectionReport()):
-        stamp = file_stamp(resolve_audio(utterance, source.path))
-        digest.update(f"{utterance.id}\0{stamp}\n".encode())
+    for line in sorted(
+        f"{split}\0{utterance}\0{content}\n"
+        for (split, utterance, _), content in zip(found, contents)
+    ):
+        digest.update(line.encode())
     return digest.hexdigest()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 from collections.abc import Callable
 
@@ -65,6 +66,21 @@ def make_corpus(tmp_path) -> Callable[..., pathlib.Path]:
         return manifest
 
     return make
+
+
+@pytest.fixture
+def change_unnoticed() -> Callable[[pathlib.Path], None]:
+    """A function that changes a FLAC file in a way that its size and time of change do not show."""
+
+    def change(path: pathlib.Path) -> None:
+        status, content = path.stat(), path.read_bytes()
+        assert content.count(b"libFLAC") == 1
+        path.write_bytes(content.replace(b"libFLAC", b"libflac"))
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        after = path.stat()
+        assert (after.st_size, after.st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+
+    return change
 
 
 @pytest.fixture

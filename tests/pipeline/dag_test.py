@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import pytest
 from tfx.dsl.compiler.compiler import Compiler
@@ -38,8 +37,8 @@ def test_every_step_waits_for_what_it_needs(config):
     assert upstream == {
         "AudioExampleGen": set(),
         "StatisticsGen": {"AudioExampleGen"},
-        "ImportSchemaGen": set(),
-        "ExampleValidator": {"StatisticsGen", "ImportSchemaGen"},
+        "RecordSchema": set(),
+        "ExampleValidator": {"StatisticsGen", "RecordSchema"},
         "AnomalyGate": {"ExampleValidator"},
         "CorpusStatistics": {"AudioExampleGen", "AnomalyGate"},
         "Trainer": {"AudioExampleGen", "CorpusStatistics"},
@@ -72,15 +71,26 @@ def test_two_configurations_share_nothing(config, tmp_path):
     assert not {id(c) for c in first.components} & {id(c) for c in second.components}
 
 
-def test_changed_audio_changes_what_ingestion_is_asked_for(config, tmp_path):
-    def parameters() -> str:
+def test_changed_audio_changes_what_ingestion_is_asked_for(config, change_unnoticed, tmp_path):
+    def fingerprint() -> str:
         (example_gen,) = (
             c for c in create_pipeline(config).components if c.id == "AudioExampleGen"
         )
-        return json.dumps(str(example_gen.exec_properties["custom_config"]))
+        return example_gen.exec_properties["corpus_fingerprint"]
 
-    before = parameters()
-    assert parameters() == before
+    before = fingerprint()
     recording = next((tmp_path / "corpus").glob("*.flac"))
-    recording.write_bytes(recording.read_bytes() + b"\0")
-    assert parameters() != before
+    recording.touch()
+    assert fingerprint() == before
+    change_unnoticed(recording)
+    assert fingerprint() != before
+
+
+def test_elsewhere_steps_look_at_the_corpus_and_for_the_baseline(config):
+    compiled = create_pipeline(config, looking_steps=True)
+    upstream = {c.id: {u.id for u in c.upstream_nodes} for c in compiled.components}
+    assert upstream["AudioExampleGen"] == {"CorpusFingerprint"}
+    assert upstream["LastPushedVersion"] == {"Trainer"}
+    assert upstream["PushedBaseline"] == {"LastPushedVersion"}
+    assert "PushedBaseline" in upstream["Evaluator"]
+    assert "Baseline" not in upstream

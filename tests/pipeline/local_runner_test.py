@@ -16,7 +16,8 @@ from ds2_tf.corpora.rejection import TooManyRejections
 from ds2_tf.errors import UserError
 from pipeline.components.example_gen import AudioExampleGen
 from pipeline.ingestion.config import IngestionConfig
-from pipeline.ingestion.sources import ManifestSource
+from pipeline.ingestion.content_hash import ContentHashes
+from pipeline.ingestion.sources import ManifestSource, corpus_fingerprint
 from pipeline.local_runner import LocalRunner
 
 _ENGLISH = " abcdefghijklmnopqrstuvwxyz'"
@@ -88,7 +89,9 @@ def test_a_failure_ends_the_run_and_is_tried_again(run):
 
 def _example_gen(manifest, tmp_path, **options) -> AudioExampleGen:
     config = IngestionConfig(_ENGLISH, time_stride=2, shards=2, **options)
-    return AudioExampleGen([ManifestSource(str(manifest))], config, str(tmp_path / "work"))
+    sources = [ManifestSource(str(manifest))]
+    fingerprint = corpus_fingerprint(sources, ContentHashes(tmp_path / "hashes"))
+    return AudioExampleGen(sources, config, fingerprint, str(tmp_path / "work"))
 
 
 def test_audio_example_gen_sees_changed_audio(run, make_corpus, tmp_path):
@@ -99,6 +102,7 @@ def test_audio_example_gen_sees_changed_audio(run, make_corpus, tmp_path):
     assert examples.split_names == '["dev", "train"]'
     names = {p.relative_to(examples.uri).parts[0] for p in pathlib.Path(examples.uri).iterdir()}
     assert names == {"Split-train", "Split-dev", "rejections.json"}
+    manifest.touch()
     (second,) = run(_example_gen(manifest, tmp_path))
     assert second.state == "cached"
     recording = manifest.parent / "u000.flac"

@@ -12,6 +12,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -24,9 +25,12 @@ from ds2_tf.corpora.manifest import read_manifest, write_manifest
 from ds2_tf.corpora.records import parse_example
 from ds2_tf.corpora.rejection import TooManyRejections
 from ds2_tf.errors import UserError
+from pipeline.ingestion import ingest as ingest_module
 from pipeline.ingestion.config import IngestionConfig
-from pipeline.ingestion.ingest import ingest
+from pipeline.ingestion.directory_lock import DirectoryInUse, directory_lock
+from pipeline.ingestion.ingest import LostRecords, ingest
 from pipeline.ingestion.sources import ManifestSource
+from pipeline.ingestion.worker_watch import LostWorker
 
 _ENGLISH = " abcdefghijklmnopqrstuvwxyz'"
 
@@ -135,6 +139,36 @@ def test_two_processes_give_the_bytes_of_one(make_corpus, tmp_path):
     assert _digests(tmp_path / "one") == _digests(tmp_path / "two")
 
 
+@pytest.mark.slow
+def test_a_killed_worker_fails_the_run_and_the_next_one_goes_on(make_corpus, tmp_path):
+    manifest = make_corpus(120)
+    output = tmp_path / "out"
+    store = output / ".shards"
+
+    def kill_a_worker() -> None:
+        while len(list(store.glob("*.json"))) < 3:
+            time.sleep(0.01)
+        children = subprocess.check_output(
+            ["pgrep", "--parent", str(os.getpid()), "--full", "sdk_worker_main"], text=True
+        )
+        os.kill(int(children.split()[0]), signal.SIGKILL)
+
+    thread = threading.Thread(target=kill_a_worker, daemon=True)
+    thread.start()
+    with pytest.raises(LostWorker, match="was lost.*run again"):
+        _ingest(
+            manifest,
+            output,
+            shards=30,
+            beam_args=["--direct_num_workers=2", "--direct_running_mode=multi_processing"],
+        )
+    thread.join()
+    assert not list(output.glob("Split-*"))
+    again = _ingest(manifest, output, shards=30)
+    assert sum(split.reused for split in again.splits.values()) >= 3
+    assert sum(split.utterances for split in again.splits.values()) == 120
+
+
 def _break_one_of_each(manifest: pathlib.Path) -> dict[str, str]:
     """Spoils utterances in every way there is; returns the reason expected of each id."""
     folder = manifest.parent
@@ -221,7 +255,9 @@ def test_one_manifest_a_split(make_corpus, tmp_path):
     assert result.report.counts() == {"duplicate-id": 4}
 
 
-def test_a_second_run_computes_only_the_shards_that_changed(make_corpus, tmp_path):
+def test_a_second_run_computes_only_the_shards_that_changed(
+    make_corpus, change_unnoticed, tmp_path
+):
     manifest = make_corpus(48)
     _ingest(manifest, tmp_path / "out")
     again = _ingest(manifest, tmp_path / "out")
@@ -229,7 +265,11 @@ def test_a_second_run_computes_only_the_shards_that_changed(make_corpus, tmp_pat
 
     os.utime(manifest.parent / "u000.flac", (1, 1))
     touched = _ingest(manifest, tmp_path / "out")
-    assert (touched.splits["train"].reused, touched.splits["dev"].reused) == (2, 3)
+    assert (touched.splits["train"].reused, touched.splits["dev"].reused) == (3, 3)
+
+    change_unnoticed(manifest.parent / "u000.flac")
+    changed = _ingest(manifest, tmp_path / "out")
+    assert (changed.splits["train"].reused, changed.splits["dev"].reused) == (2, 3)
 
     _edit(manifest, lambda u: dataclasses.replace(u, split="train") if u.id == "u005" else u)
     moved = _ingest(manifest, tmp_path / "out")
@@ -283,3 +323,40 @@ def test_a_killed_run_goes_on_where_it_was(make_corpus, tmp_path):
     assert sum(split.reused for split in result.splits.values()) >= 5
     assert _digests(output) == _digests(tmp_path / "whole")
     assert not list(finished.glob("*.tmp"))
+
+
+def test_two_ingestions_into_one_directory_do_not_mix(make_corpus, tmp_path):
+    manifest = make_corpus(6)
+    with directory_lock(tmp_path / "out" / ".shards"):
+        with pytest.raises(DirectoryInUse, match=f"process {os.getpid()} on "):
+            _ingest(manifest, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("Split-*"))
+    _ingest(manifest, tmp_path / "out")
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path):
+    program = (
+        "import sys, time; from pipeline.ingestion.directory_lock import directory_lock\n"
+        "with directory_lock(sys.argv[1]): print('locked', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "locked\n"
+        with pytest.raises(DirectoryInUse, match=f"process {process.pid} "):
+            with directory_lock(tmp_path):
+                pass
+        process.kill()
+    with directory_lock(tmp_path):
+        pass
+
+
+def test_a_runner_that_loses_records_fails_the_run(make_corpus, tmp_path, monkeypatch):
+    manifest = make_corpus(12)
+    _ingest(manifest, tmp_path / "out")
+    before = _digests(tmp_path / "out")
+    run_graph = ingest_module._run_graph
+    monkeypatch.setattr(ingest_module, "_run_graph", lambda *args: run_graph(*args)[:-1])
+    with pytest.raises(LostRecords, match="12 lines, .* in 5 of 6 shards"):
+        _ingest(manifest, tmp_path / "out")
+    assert _digests(tmp_path / "out") == before

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a change makes run again: that, and nothing else.
+
+A step runs again when its own parameters change or, through its inputs, when a step before it has
+run. Here is the first half, for every kind of change; that the runner keeps to it is tested with
+the runner.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+
+import pytest
+import yaml
+from tfx.dsl.compiler.compiler import Compiler
+
+from ds2_tf.corpora.manifest import read_manifest, write_manifest
+from pipeline import dag
+from pipeline.configs import EvaluationConfig, PipelineConfig
+from pipeline.dag import create_pipeline
+
+
+@pytest.fixture
+def config(make_corpus, recipe_path, tmp_path) -> PipelineConfig:
+    return PipelineConfig(
+        name="tiny",
+        root=str(tmp_path / "run"),
+        recipe=str(recipe_path),
+        evaluation=EvaluationConfig(max_wer=0.5),
+        manifest=str(make_corpus(6)),
+    )
+
+
+def _parameters(config: PipelineConfig) -> dict[str, str]:
+    """What each step is asked for, as TFX compiles it."""
+    return {
+        node.pipeline_node.node_info.id: str(node.pipeline_node.parameters)
+        for node in Compiler().compile(create_pipeline(config)).nodes
+    }
+
+
+@pytest.fixture
+def changed_by(config, tmp_path):
+    """A function that makes a change and returns the steps that are then asked for other things.
+
+    The change is a function of the configuration and may return another one.
+    """
+
+    def compare(change: Callable[[PipelineConfig], PipelineConfig | None]) -> set[str]:
+        before = _parameters(config)
+        assert _parameters(config) == before
+        after = _parameters(change(config) or config)
+        assert before.keys() == after.keys()
+        return {step for step in before if before[step] != after[step]}
+
+    return compare
+
+
+def _edit_recipe(config: PipelineConfig, **changes) -> None:
+    with open(config.recipe, encoding="utf-8") as file:
+        recipe = yaml.safe_load(file)
+    for key, value in changes.items():
+        recipe.setdefault(key, {}).update(value)
+    with open(config.recipe, "w", encoding="utf-8") as file:
+        json.dump(recipe, file)
+
+
+def _edit_manifest(config: PipelineConfig, edit) -> None:
+    write_manifest(config.manifest, edit(list(read_manifest(config.manifest))))
+
+
+_AUDIO = {"AudioExampleGen"}
+
+
+def test_a_recording(changed_by, change_unnoticed, tmp_path):
+    assert changed_by(lambda _: change_unnoticed(tmp_path / "corpus" / "u003.flac")) == _AUDIO
+
+
+def test_a_recording_that_is_gone(changed_by, tmp_path):
+    assert changed_by(lambda _: (tmp_path / "corpus" / "u003.flac").unlink()) == _AUDIO
+
+
+def test_times_and_order_do_not_count(changed_by, tmp_path):
+    def shuffle_and_touch(config):
+        _edit_manifest(config, lambda utterances: utterances[::-1])
+        for path in (tmp_path / "corpus").iterdir():
+            path.touch()
+
+    assert changed_by(shuffle_and_touch) == set()
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda utterances: utterances[1:],
+        lambda utterances: [dataclasses.replace(u, transcript="a dog") for u in utterances],
+        lambda utterances: [dataclasses.replace(u, split="train") for u in utterances],
+        lambda utterances: [dataclasses.replace(u, speaker="x") for u in utterances],
+    ],
+    ids=["line", "transcript", "split", "speaker"],
+)
+def test_the_corpus(changed_by, edit):
+    assert changed_by(lambda config: _edit_manifest(config, edit)) == _AUDIO
+
+
+@pytest.mark.parametrize(
+    "changes, steps",
+    [
+        ({"training": {"epochs": 2}}, {"Trainer"}),
+        ({"model": {"recurrent_units": 9}}, {"Trainer"}),
+        (
+            {"features": {"window_seconds": 0.025}},
+            {"AudioExampleGen", "CorpusStatistics", "Trainer", "SavedModelCheck"},
+        ),
+    ],
+    ids=["training", "network", "features"],
+)
+def test_the_recipe(changed_by, changes, steps):
+    assert changed_by(lambda config: _edit_recipe(config, **changes)) == steps
+
+
+@pytest.mark.parametrize(
+    "changes, steps",
+    [
+        ({"evaluation": EvaluationConfig(max_wer=0.4)}, {"Evaluator"}),
+        ({"serving": "/elsewhere"}, {"ModelPusher"}),
+        ({"max_bad_share": 0.5}, {"AudioExampleGen"}),
+        ({"beam_args": ("--direct_num_workers=2",)}, set()),
+    ],
+    ids=["thresholds", "destination", "rejections", "runner"],
+)
+def test_the_configuration(changed_by, changes, steps):
+    assert changed_by(lambda config: dataclasses.replace(config, **changes)) == steps
+
+
+@pytest.mark.parametrize(
+    "module, steps",
+    [
+        ("pipeline.components.trainer", {"Trainer"}),
+        ("ds2_tf.corpora.statistics", {"CorpusStatistics"}),
+        ("pipeline.saved_model_probe", {"SavedModelCheck"}),
+    ],
+)
+def test_the_code(changed_by, monkeypatch, module, steps):
+    def change(_):
+        real = dag.source_hash
+        monkeypatch.setattr(
+            dag, "source_hash", lambda name: "changed" if name == module else real(name)
+        )
+
+    assert changed_by(change) == steps
+
+
+def test_the_schema(changed_by, monkeypatch, tmp_path):
+    def change(_):
+        (tmp_path / "schema").write_text(dag._SCHEMA_PATH.read_text() + "# new\n")
+        monkeypatch.setattr(dag, "_SCHEMA_PATH", tmp_path / "schema")
+
+    assert changed_by(change) == {"RecordSchema"}
