@@ -47,7 +47,8 @@ class Batch:
 class BatchQueue:
     """Collects tasks into batches; made by `BatchScheduler.add_queue`.
 
-    All methods but `schedule` are for the scheduler, which holds its lock around them.
+    All methods but `check_size` and `schedule` are for the scheduler, which holds its lock around
+    them.
     """
 
     def __init__(
@@ -61,21 +62,26 @@ class BatchQueue:
         self.process = process
         self._batches = collections.deque([Batch()])  # the last one is open
 
-    def schedule(self, task: Task) -> None:
-        """Queues a task; `process` will be called with a batch that has it.
+    def check_size(self, task: Task) -> None:
+        """Refuses a task that is larger than a batch may be.
 
         Raises:
-            ServingError: INVALID_ARGUMENT for a task larger than a batch may be, UNAVAILABLE if
-                the queue is full.
+            ServingError: INVALID_ARGUMENT.
         """
-        options = self._options
-        if task.size > options.max_batch_size:
+        if task.size > self._options.max_batch_size:
             raise errors.invalid_argument(
                 f"Task size {task.size} is larger than maximum input batch size "
-                f"{options.max_batch_size}"
+                f"{self._options.max_batch_size}"
             )
+
+    def schedule(self, task: Task) -> None:
+        """Queues a task of permitted size; `process` will be called with a batch that has it.
+
+        Raises:
+            ServingError: UNAVAILABLE if the queue is full.
+        """
         with self._scheduler.changed:
-            if options.enable_large_batch_splitting:
+            if self._options.enable_large_batch_splitting:
                 self._add_split(task)
             else:
                 self._add_whole(task)

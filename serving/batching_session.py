@@ -2,7 +2,10 @@
 """A session that joins concurrent requests into one run.
 
 Requests are batched with those that feed and fetch the same tensors of the same version, and with
-no others. What is in a batch shares its fate: one request whose shape does not fit fails all.
+no others. A bad request must not spoil its neighbours' results: one that the graph's declared types
+and shapes rule out runs by itself, and when a batch fails, its requests run one by one, so that each
+gets its own result or error. Different lengths of an axis that the graph leaves free are nobody's
+fault and fail the batch if padding is off, as in TensorFlow Serving.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from serving.servable import Session
 
 _TensorNames = frozenset[str]
 _MAX_PADDED_RANK = 6
+# Shapes that do not go together, and time that is over: running again by itself helps nobody.
+_SHARED_FAILURES = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 class _Task:
@@ -101,16 +106,23 @@ class BatchingSession:
 
         Raises:
             ServingError: inputs without a common first axis; the queue is full
-                (UNAVAILABLE); the timeout passed in the queue (RESOURCE_EXHAUSTED); or the run of
-                the batch failed.
+                (UNAVAILABLE); the timeout passed in the queue (RESOURCE_EXHAUSTED); or the run
+                failed, in the batch and then by itself.
         """
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
         task = _Task(dict(inputs), _batch_size(inputs), deadline)
+        queue = self._queue(frozenset(task.inputs), frozenset(outputs))
+        queue.check_size(task)
+        if not all(self._wrapped.accepts(name, value) for name, value in inputs):
+            return self._wrapped.run(inputs, outputs, timeout)
         for _ in inputs:
             self._metrics.input_batch_size.record(task.size)
-        self._queue(frozenset(task.inputs), frozenset(outputs)).schedule(task)
+        queue.schedule(task)
         result = task.result()
         return [result[name] for name in outputs]
+
+    def accepts(self, name: str, value: np.ndarray) -> bool:
+        return self._wrapped.accepts(name, value)
 
     def close(self) -> None:
         for queue in self._queues.values():
@@ -127,12 +139,25 @@ class BatchingSession:
             return self._queues[inputs, outputs]
 
     def _process(self, batch: Batch, outputs: list[str]) -> None:
-        """Runs a batch and hands each task its rows, or all tasks the error."""
+        """Runs a batch and hands each task its rows or its error."""
+        now = time.monotonic()
+        for task in batch.tasks:
+            # The session names no pool, so that the label is empty, as in TensorFlow Serving.
+            self._metrics.queuing_latency.record((now - task.queued) * 1e6, "")
+        self._run_and_finish(batch, outputs)
+
+    def _run_and_finish(self, batch: Batch, outputs: list[str]) -> None:
         try:
             split = self._run_batch(batch, outputs)
         except ServingError as error:
-            for task in batch.tasks:
-                task.finish({}, error)
+            if len(batch.tasks) > 1 and error.code not in _SHARED_FAILURES:
+                for task in batch.tasks:
+                    alone = Batch()
+                    alone.add(task)
+                    self._run_and_finish(alone, outputs)
+            else:
+                for task in batch.tasks:
+                    task.finish({}, error)
         except Exception as error:  # nobody else would wake the waiting requests
             for task in batch.tasks:
                 task.finish({}, ServingError(grpc.StatusCode.INTERNAL, str(error)))
@@ -142,9 +167,6 @@ class BatchingSession:
 
     def _run_batch(self, batch: Batch, outputs: list[str]) -> list[dict[str, np.ndarray]]:
         now = time.monotonic()
-        for task in batch.tasks:
-            # The session names no pool, so that the label is empty, as in TensorFlow Serving.
-            self._metrics.queuing_latency.record((now - task.queued) * 1e6, "")
         remaining = max(task.deadline for task in batch.tasks) - now
         if remaining <= 0:
             raise ServingError(

@@ -56,6 +56,7 @@ class ServerCore:
         self._allow_labels_for_unavailable = allow_labels_for_unavailable
         self._config_lock = threading.Lock()
         self._config = config_pb2.ModelServerConfig()
+        self._names: frozenset[str] = frozenset()
         self._labels: dict[str, dict[str, int]] = {}
         self._stopping = threading.Event()
 
@@ -63,6 +64,10 @@ class ServerCore:
     def model_names(self) -> list[str]:
         """The configured models, in the order of the configuration."""
         return [model.name for model in self._config.model_config_list.config]
+
+    def is_configured(self, name: str) -> bool:
+        """Whether a model of this name is configured."""
+        return name in self._names
 
     def reload_config(self, config: config_pb2.ModelServerConfig) -> None:
         """Replaces the whole configuration and waits for the models that are new.
@@ -103,6 +108,7 @@ class ServerCore:
                 {model.name: (model.base_path, model.model_version_policy) for model in models}
             )
             self._config = config
+            self._names = frozenset(model.name for model in models)
             self._labels = labels
             failed = self.monitor.wait_available(new, since=mark, stop=self._stopping)
             if failed:

@@ -26,10 +26,15 @@ class ServingError(Exception):
 
     @property
     def wire_message(self) -> str:
-        """The text as it goes over the wire: cut after 1024 characters."""
-        if len(self.message) <= MAX_MESSAGE_LENGTH:
-            return self.message
-        return self.message[:MAX_MESSAGE_LENGTH] + "...TRUNCATED"
+        """The text as it goes over the wire: cut after 1024 bytes of UTF-8.
+
+        Bytes, since a transport that percent-encodes a text of 1024 characters of an Asian script
+        exceeds what clients accept as metadata. What UTF-8 cannot hold becomes question marks.
+        """
+        encoded = self.message.encode("utf-8", "replace")
+        if len(encoded) <= MAX_MESSAGE_LENGTH:
+            return encoded.decode("utf-8")
+        return encoded[:MAX_MESSAGE_LENGTH].decode("utf-8", "ignore") + "...TRUNCATED"
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"

@@ -126,6 +126,13 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         **_switch("run the warm-up requests that an export carries", default=True),
     )
     group.add_argument(
+        "--enable_signature_method_name_check",
+        **_switch(
+            "refuse Classify and Regress on signatures that are not marked as made for them, as "
+            "all that TensorFlow 2 saves"
+        ),
+    )
+    group.add_argument(
         "--tensorflow_session_parallelism",
         type=int,
         default=0,

@@ -7,12 +7,15 @@ import logging
 
 import grpc
 from tensorflow_serving.apis import (
+    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
     model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
+    regression_pb2,
 )
 
 from serving import errors
@@ -29,11 +32,11 @@ _LONGEST_DEADLINE_SECONDS = 10.0 * 365 * 24 * 3600
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Predict and GetModelMetadata; the other methods are UNIMPLEMENTED.
+    """All methods of the service.
 
     Args:
         core: finds the servables.
-        predictor: answers Predict.
+        predictor: answers Predict and the requests of examples.
         as_content: write replies as `tensor_content` instead of field lists.
     """
 
@@ -52,6 +55,30 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                 timeout=_timeout(context),
                 as_content=self._as_content,
             )
+        except ServingError as error:
+            context.abort(error.code, error.wire_message)
+
+    def Classify(
+        self, request: classification_pb2.ClassificationRequest, context: grpc.ServicerContext
+    ) -> classification_pb2.ClassificationResponse:
+        try:
+            return self._predictor.classify(request, timeout=_timeout(context))
+        except ServingError as error:
+            context.abort(error.code, error.wire_message)
+
+    def Regress(
+        self, request: regression_pb2.RegressionRequest, context: grpc.ServicerContext
+    ) -> regression_pb2.RegressionResponse:
+        try:
+            return self._predictor.regress(request, timeout=_timeout(context))
+        except ServingError as error:
+            context.abort(error.code, error.wire_message)
+
+    def MultiInference(
+        self, request: inference_pb2.MultiInferenceRequest, context: grpc.ServicerContext
+    ) -> inference_pb2.MultiInferenceResponse:
+        try:
+            return self._predictor.multi_inference(request, timeout=_timeout(context))
         except ServingError as error:
             context.abort(error.code, error.wire_message)
 

@@ -3,20 +3,23 @@
 
 from __future__ import annotations
 
-import gzip
 import http.server
 import logging
 import threading
 import time
-import urllib.parse
-import zlib
 from collections.abc import Callable
 
+from serving.http_body import BodyError, read_body
 from serving.rest_api import Reply
 
 _LOG = logging.getLogger(__name__)
 
 Handler = Callable[[str, str, bytes], Reply]
+
+# A connection holds a thread while it is open.
+_MAX_CONNECTIONS = 4096
+# Without a byte from or to the client for so long, its connection is closed.
+_IDLE_SECONDS = 60.0
 
 
 class HttpServer:
@@ -75,13 +78,40 @@ class _ThreadingServer(http.server.ThreadingHTTPServer):
     daemon_threads = True
     # An idle connection of a client must not hold up the end of the server.
     block_on_close = False
-    request_queue_size = 128
+    # The kernel turns connections away while more than these wait to be accepted.
+    request_queue_size = 1024
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._places = threading.BoundedSemaphore(_MAX_CONNECTIONS)
+
+    def process_request(self, request, client_address) -> None:
+        if not self._places.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread to be had
+            self._places.release()
+            raise
+
+    def process_request_thread(self, request, client_address) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    def handle_error(self, request, client_address) -> None:
+        _LOG.exception("The connection from %s failed", client_address)
 
 
 class _RequestHandler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # What is no request line gets a whole reply, too.
+    default_request_version = "HTTP/1.0"
     wbufsize = -1  # headers and body leave together
     disable_nagle_algorithm = True
+    timeout = _IDLE_SECONDS
 
     handle_limited: Handler
 
@@ -93,12 +123,14 @@ class _RequestHandler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         try:
-            body = self._body()
-        except (ValueError, OSError, EOFError, zlib.error) as error:
+            body = read_body(self.headers, self.rfile)
+        except BodyError as error:
+            # Where the next request would begin is unknown.
             self.close_connection = True
-            self._send(Reply(400, "text/plain", f"Cannot read the body: {error}\n".encode()))
+            text = f"Cannot read the body: {error}\n"
+            self._send(Reply(error.status, "text/plain", text.encode()))
             return
-        path = urllib.parse.urlsplit(self.path).path
+        path = self.path.partition("?")[0]
         try:
             reply = self.handle_limited(self.command, path, body)
         except Exception:
@@ -108,25 +140,12 @@ class _RequestHandler(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_DELETE = do_OPTIONS = do_PATCH = _answer
 
-    def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
-            body = b"".join(iter(self._chunk, b""))
-        else:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.headers.get("Content-Encoding", "").lower() == "gzip":
-            body = gzip.decompress(body)
-        return body
-
-    def _chunk(self) -> bytes:
-        size = int(self.rfile.readline().split(b";")[0], 16)
-        chunk = self.rfile.read(size)
-        self.rfile.readline()  # the line end after each chunk
-        return chunk
-
     def _send(self, reply: Reply) -> None:
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.content_type)
         self.send_header("Content-Length", str(len(reply.body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(reply.body)
         self.wfile.flush()

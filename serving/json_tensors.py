@@ -11,6 +11,7 @@ import base64
 import binascii
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving import errors
-from serving.errors import ServingError
+from serving.errors import MAX_MESSAGE_LENGTH, ServingError
 from serving.tensors import numpy_dtype
 
 _UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED
@@ -36,6 +37,8 @@ _INT_TYPES = {
     tf.uint32: (0, 2**32 - 1),
     tf.uint64: (0, 2**64 - 1),
 }
+# One less than NumPy's, for the axis that joins the rows of a batch.
+_MAX_RANK = 31
 _FLOAT_DIGITS = {tf.float32: 24, tf.float64: 53}
 
 
@@ -53,11 +56,11 @@ def parse_document(body: bytes) -> dict[str, Any]:
         raise errors.invalid_argument(
             f"JSON Parse error: {error.msg} at offset: {error.pos}"
         ) from error
-    except (UnicodeDecodeError, RecursionError) as error:
+    except ValueError as error:  # bytes that are no UTF-8, or an integer of thousands of digits
         raise errors.invalid_argument(f"JSON Parse error: {error}") from error
     if not isinstance(document, dict):
         raise errors.invalid_argument(f"JSON Value: {_text(document)} Is not object")
-    if not isinstance(document.get("signature_name", ""), str):
+    if not _is_unicode(document.get("signature_name", "")):
         raise errors.invalid_argument(
             f"JSON Value: {_text(document)} not formatted correctly. 'signature_name' key must be "
             "a string value."
@@ -218,12 +221,17 @@ def _fast(value: Any, info: meta_graph_pb2.TensorInfo) -> np.ndarray | None:
     except (ValueError, OverflowError):  # ragged, or out of every range
         return None
     target = numpy_dtype(info.dtype)
+    if array.ndim > _MAX_RANK:
+        return None
     # NumPy takes true for 1 among numbers; such a list must be looked at value by value.
     if array.dtype.kind not in "iuf" or not array.size or _holds_booleans(value):
         return None
     if dtype in _FLOAT_DIGITS:
-        largest = np.max(np.abs(array), initial=0, where=np.isfinite(array))
-        return array.astype(target) if largest < 2 ** _FLOAT_DIGITS[dtype] else None
+        # By both ends, as the lowest integer has no absolute value.
+        finite, limit = np.isfinite(array), 2 ** _FLOAT_DIGITS[dtype]
+        highest = np.max(array, initial=0, where=finite)
+        lowest = np.min(array, initial=0, where=finite)
+        return array.astype(target) if -limit < lowest and highest < limit else None
     lowest, highest = _INT_TYPES[dtype]
     if array.dtype.kind == "f" or array.min() < lowest or array.max() > highest:
         return None
@@ -240,6 +248,11 @@ def _holds_booleans(value: Any) -> bool:
 
 def _slow(value: Any, dtype: tf.DType) -> np.ndarray:
     shape = _shape(value)
+    if len(shape) > _MAX_RANK:
+        raise errors.invalid_argument(
+            f"Encountered list at level: {len(shape) - 1}; tensors of more than {_MAX_RANK} "
+            "dimensions cannot be sent as JSON"
+        )
     leaves: list[Any] = []
     _collect(value, 0, shape, dtype, leaves)
     tensor = np.empty(len(leaves), numpy_dtype(dtype.as_datatype_enum))
@@ -384,8 +397,19 @@ def _format_error(document: Any, text: str) -> ServingError:
     return errors.invalid_argument(f"JSON Value: {_text(document)} {text}")
 
 
+def _is_unicode(value: Any) -> bool:
+    """Whether it is a text without halves of surrogate pairs, which JSON can hold."""
+    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
+
+
 def _text(value: Any) -> str:
-    return json.dumps(value, indent=4, ensure_ascii=False)
+    """The value as JSON, as much of it as an error's text can hold."""
+    text = ""
+    for piece in json.JSONEncoder(indent=4, ensure_ascii=False).iterencode(value):
+        text += piece[:MAX_MESSAGE_LENGTH]
+        if len(text) > MAX_MESSAGE_LENGTH:
+            break
+    return text
 
 
 def _shape_text(tensor: np.ndarray) -> str:

@@ -39,5 +39,8 @@ class MeteredSession:
         self._metrics.runtime_latency.record(microseconds, self._model_name, "Predict", "TF1")
         return values
 
+    def accepts(self, name: str, value: np.ndarray) -> bool:
+        return self._wrapped.accepts(name, value)
+
     def close(self) -> None:
         self._wrapped.close()

@@ -7,6 +7,7 @@ import json
 import re
 import urllib.parse
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from google.protobuf import json_format
@@ -28,7 +29,7 @@ from serving.predict import DEFAULT_SIGNATURE
 from serving.predictor import Predictor
 from serving.tensors import tensor_from_proto, tensor_to_proto
 
-_WHICH = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+_WHICH = r"(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 _PREDICTION_PATH = re.compile(
     rf"/v1/models/(?P<name>[^/:]+){_WHICH}:(?P<method>classify|regress|predict)", re.IGNORECASE
 )
@@ -90,7 +91,8 @@ class RestApi:
         try:
             return Reply(200, "application/json", self._answer(method, path, body).encode())
         except ServingError as error:
-            text = json.dumps({"error": error.message}, ensure_ascii=False)
+            # Cut as over gRPC: what is echoed of a document may be as long as the document.
+            text = json.dumps({"error": error.wire_message}, ensure_ascii=False)
             return Reply(_HTTP_STATUS.get(error.code, 500), "application/json", text.encode())
 
     def _answer(self, method: str, path: str, body: bytes) -> str:
@@ -113,7 +115,14 @@ class RestApi:
         raise errors.invalid_argument(f"Malformed request: {method} {path}")
 
     def _predict(self, model_spec: model_pb2.ModelSpec, body: bytes) -> str:
-        document = parse_document(body)
+        try:
+            return self._predict_document(model_spec, parse_document(body))
+        except RecursionError as error:
+            raise errors.invalid_argument(
+                "JSON Parse error: The document is nested too deeply"
+            ) from error
+
+    def _predict_document(self, model_spec: model_pb2.ModelSpec, document: dict[str, Any]) -> str:
         model_spec.signature_name = document.get("signature_name", "")
         signature_name = model_spec.signature_name or DEFAULT_SIGNATURE
         with self._core.servable(model_spec) as servable:
@@ -121,7 +130,7 @@ class RestApi:
                 raise errors.invalid_argument(
                     f'Serving signature name: "{signature_name}" not found in signature def'
                 )
-            infos = servable.signatures[signature_name].inputs
+            infos = dict(servable.signatures[signature_name].inputs)
             if not infos:
                 raise errors.invalid_argument(
                     "Failed to get input map for signature: "
@@ -154,11 +163,12 @@ class RestApi:
 def _model_spec(match: re.Match[str]) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=urllib.parse.unquote(match["name"]))
     if match["version"]:
-        if int(match["version"]) > _MAX_INT64:
+        digits = match["version"].lstrip("0")
+        if len(digits) > 19 or int(digits or "0") > _MAX_INT64:
             raise errors.invalid_argument(
                 f"Failed to convert version: {match['version']} to numeric."
             )
-        spec.version.value = int(match["version"])
+        spec.version.value = int(digits or "0")
     if match["label"]:
         spec.version_label = urllib.parse.unquote(match["label"])
     return spec

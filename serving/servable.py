@@ -22,6 +22,9 @@ class Session(Protocol):
     ) -> list[np.ndarray]:
         """See `serving.session.GraphSession.run`."""
 
+    def accepts(self, name: str, value: np.ndarray) -> bool:
+        """See `serving.session.GraphSession.accepts`."""
+
     def close(self) -> None:
         """Frees everything held; no run may be in progress."""
 

@@ -34,6 +34,7 @@ from serving.grpc_server import GrpcServer
 from serving.grpc_services import ModelService, PredictionService
 from serving.http_endpoints import http_handler, read_metrics_path
 from serving.http_server import Handler, HttpServer
+from serving.inference import Inference
 from serving.loader import SavedModelLoader
 from serving.manager import Manager
 from serving.metered_session import MeteredSession
@@ -186,7 +187,8 @@ class Server:
     def _listen(self) -> None:
         args = self._args
         threads_by_cores = 4 * (os.cpu_count() or 1)
-        predictor = Predictor(self.core, self.metrics)
+        inference = Inference(check_method_name=args.enable_signature_method_name_check)
+        predictor = Predictor(self.core, self.metrics, inference)
         as_content = args.enable_serialization_as_tensor_content
         self._grpc_server = GrpcServer(
             args,
@@ -316,6 +318,10 @@ def set_up_logging() -> None:
     """Sends the server's own log to standard error, without TensorFlow's chatter."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("tensorflow").setLevel(logging.WARNING)
+    # A traceback for each request that is no protobuf would let any stranger fill the log.
+    logging.getLogger("grpc._common").addFilter(
+        lambda record: "deserializing" not in record.getMessage()
+    )
 
 
 def _batching_options(args: argparse.Namespace) -> BatchingOptions | None:

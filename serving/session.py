@@ -29,6 +29,7 @@ class GraphSession:
         self._session = session
         session._extend_graph()
         self._tensor = functools.lru_cache(maxsize=None)(self._find_tensor)
+        self._declared = functools.lru_cache(maxsize=None)(self._find_declaration)
 
     def run(
         self,
@@ -49,21 +50,41 @@ class GraphSession:
         Raises:
             ServingError: with the code and text of the runtime.
         """
+        feeds = {self._tensor(name): value for name, value in inputs}
+        fetches = [self._tensor(name) for name in outputs]
+        options = None if timeout is None else _run_options(max(1, int(timeout * 1000)))
         try:
             return pywrap_tf_session.TF_SessionRun_wrapper(
-                self._session._session,
-                None if timeout is None else _run_options(max(1, int(timeout * 1000))),
-                {self._tensor(name): value for name, value in inputs},
-                [self._tensor(name) for name in outputs],
-                [],
-                None,
+                self._session._session, options, feeds, fetches, [], None
             )
         except tf.errors.OpError as error:
             raise errors.from_tensorflow(error) from error
+        finally:
+            if options is not None:
+                pywrap_tf_session.TF_DeleteBuffer(options)
+
+    def accepts(self, name: str, value: np.ndarray) -> bool:
+        """Whether a value has the type of the tensor `name` and fits its shape as declared.
+
+        Running with one that does not ends in an error, or in a graph's own surprise.
+        """
+        dtype, shape = self._declared(name)
+        if value.dtype != dtype:
+            return False
+        return shape is None or (
+            value.ndim == len(shape)
+            and all(length in (None, given) for length, given in zip(shape, value.shape))
+        )
 
     def close(self) -> None:
         """Frees the session and its variables; no run may be in progress."""
         self._session.close()
+
+    def _find_declaration(self, name: str) -> tuple[np.dtype, tuple[int | None, ...] | None]:
+        tensor = self._session.graph.get_tensor_by_name(name)
+        rank = tensor.shape.rank
+        shape = None if rank is None else tuple(tensor.shape.as_list())
+        return np.dtype(tensor.dtype.as_numpy_dtype), shape
 
     def _find_tensor(self, name: str) -> pywrap_tf_session.TF_Output:
         operation_name, _, index = name.partition(":")

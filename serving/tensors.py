@@ -20,6 +20,9 @@ from tensorflow.core.framework import tensor_pb2, types_pb2
 
 _WIRE_VARINT, _WIRE_FIXED64, _WIRE_BYTES, _WIRE_FIXED32 = 0, 1, 2, 5
 _MAX_ELEMENTS = 2**63 - 1
+# A field list may be shorter than its tensor, so that a message of a few bytes can ask for any
+# amount of memory. This much is more than 17 minutes of silence.
+_MAX_EXPANDED_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -93,19 +96,33 @@ def numpy_dtype(enum: int) -> np.dtype:
     return _DTYPES[enum]
 
 
+def dtype_enum(dtype: np.dtype) -> int:
+    """The `types_pb2.DataType` of an array's dtype.
+
+    Raises:
+        ValueError: a dtype that no message can carry.
+    """
+    if dtype not in _ENUMS:
+        raise ValueError(f"cannot write a tensor of data type {dtype}")
+    return _ENUMS[dtype]
+
+
 def tensor_from_proto(proto: tensor_pb2.TensorProto) -> np.ndarray:
     """Decodes a tensor, from `tensor_content` or from a field list.
 
     A field list shorter than the tensor repeats its last value and an empty one gives zeros, as
-    in TensorFlow. The array may be read-only.
+    in TensorFlow, up to tensors of 64 MiB. The array may be read-only.
 
     Raises:
-        ValueError: an unsupported dtype, an unknown shape, or content of the wrong size.
+        ValueError: an unsupported dtype, an unknown shape, over 32 axes, or content of the wrong
+            size.
     """
     dtype = numpy_dtype(proto.dtype)
     shape = _shape(proto)
     size = math.prod(shape)
-    if dtype.hasobject:
+    if not size:  # whatever else the message holds
+        values = np.empty(0, dtype)
+    elif dtype.hasobject:
         values = _string_values(proto, size)
     elif proto.tensor_content:
         if len(proto.tensor_content) != size * dtype.itemsize:
@@ -135,9 +152,7 @@ def tensor_to_proto(
     array = np.asarray(array, order="C")
     if array.dtype.kind == "S":
         array = array.astype(object)
-    if array.dtype not in _ENUMS:
-        raise ValueError(f"cannot write a tensor of data type {array.dtype}")
-    enum = _ENUMS[array.dtype]
+    enum = dtype_enum(array.dtype)
     proto.dtype = enum
     proto.tensor_shape.SetInParent()
     for length in array.shape:
@@ -187,13 +202,18 @@ def _wide(dtype: np.dtype) -> np.dtype:
 def _fill(values: np.ndarray, size: int) -> np.ndarray:
     if len(values) >= size:
         return values[:size]
-    try:  # a request of a few bytes can announce any size
-        filled = np.empty(size, values.dtype)
-    except (MemoryError, ValueError) as error:
-        raise ValueError(f"cannot allocate a tensor of {size} elements") from error
+    _check_expansion(size, values.itemsize)
+    filled = np.empty(size, values.dtype)
     filled[: len(values)] = values
     filled[len(values) :] = values[-1] if len(values) else 0
     return filled
+
+
+def _check_expansion(size: int, itemsize: int) -> None:
+    if size * itemsize > _MAX_EXPANDED_BYTES:
+        raise ValueError(
+            f"the message holds fewer than {size} elements, and so many may not be filled in"
+        )
 
 
 def _string_values(proto: tensor_pb2.TensorProto, size: int) -> np.ndarray:
@@ -201,6 +221,9 @@ def _string_values(proto: tensor_pb2.TensorProto, size: int) -> np.ndarray:
         strings = _split_strings(proto.tensor_content, size)
     else:
         strings = list(proto.string_val[:size])
+        if len(strings) < size:
+            # What an empty string takes in the graph.
+            _check_expansion(size, 24 + (len(strings[-1]) if strings else 0))
         strings += [strings[-1] if strings else b""] * (size - len(strings))
     values = np.empty(size, object)
     values[:] = strings
@@ -235,8 +258,12 @@ def _packed_bytes(proto: tensor_pb2.TensorProto, number: int) -> memoryview:
             position += length
         elif wire_type == _WIRE_VARINT:
             _, position = _read_varint(data, position)
-        else:
-            position += {_WIRE_FIXED64: 8, _WIRE_FIXED32: 4}[wire_type]
+        elif wire_type == _WIRE_FIXED64:
+            position += 8
+        elif wire_type == _WIRE_FIXED32:
+            position += 4
+        else:  # a group: unknown fields, which come after all known ones
+            break
     return data[:0]
 
 

@@ -20,7 +20,9 @@ INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
 
 class RecordingSession:
-    """Doubles "x"; batches wait while `gate` is closed."""
+    """Doubles "x", fails on negative numbers, and knows "x" as float64; batches wait while `gate`
+    is closed.
+    """
 
     def __init__(self):
         self.gate = threading.Event()
@@ -35,12 +37,17 @@ class RecordingSession:
         assert self.gate.wait(20)
         self.runs.append({name: np.array(value) for name, value in inputs})
         self.timeouts.append(timeout)
+        if self.runs[-1]["x"].dtype == float and self.runs[-1]["x"].min(initial=0) < 0:
+            raise ServingError(INVALID, f"negative: {self.runs[-1]['x'].min():g}")
         results = {
             "double": 2 * self.runs[-1]["x"],
             "scalar": np.array(1.0),
             "short": self.runs[-1]["x"][:-1],
         }
         return [results[name] for name in outputs]
+
+    def accepts(self, name, value):
+        return name != "x" or value.dtype == np.float64
 
     def close(self):
         self.closed = True
@@ -181,16 +188,40 @@ def test_different_shapes_fail_the_whole_batch(make):
         )
 
 
-def test_different_types_fail_the_whole_batch(make):
+def test_bad_request_leaves_its_neighbours_their_results(make):
     harness = make()
     harness.occupy()
+    submitted = harness.submit_in_order([{"x": [1.0, 2.0]}, {"x": [-7.0]}, {"x": [3.0]}])
+    harness.open_gate()
+    assert submitted[0].result(20)[0].tolist() == [2.0, 4.0]
+    assert submitted[2].result(20)[0].tolist() == [6.0]
+    # The text is that of a run by itself.
+    error = submitted[1].exception(20)
+    assert (error.code, error.message) == (INVALID, "negative: -7")
+    sizes = [len(run["x"]) for run in harness.wrapped.runs[1:]]
+    assert sizes == [4, 2, 1, 1]  # together once, then each
+
+
+def test_padding_that_fails_leaves_the_neighbours_their_results(make):
+    harness = make(pad_variable_length_inputs=True)
+    harness.occupy()
     submitted = harness.submit_in_order(
-        [{"x": np.array([1], np.float32)}, {"x": np.array([1], np.float64)}]
+        [{"x": [[1.0, 2.0]]}, {"x": np.zeros([1, 0])}, {"x": [[[3.0]]]}]
     )
     harness.open_gate()
-    for future in submitted:
-        assert future.exception(20).code == grpc.StatusCode.INTERNAL
-        assert "Got float and double." in future.exception().message
+    results = [future.result(20)[0].tolist() for future in submitted]
+    assert results == [[[2.0, 4.0]], [[]], [[[6.0]]]]
+
+
+def test_what_the_graph_rules_out_runs_by_itself(make):
+    harness = make()
+    harness.occupy()
+    good = harness.submit_in_order([{"x": [1.0]}])[0]
+    bad = harness.submit(x=np.array([1], np.float32))
+    harness.open_gate()
+    assert good.result(20)[0].tolist() == [2.0]
+    bad.result(20)
+    assert sorted(run["x"].dtype.name for run in harness.wrapped.runs[1:]) == ["float32", "float64"]
 
 
 def test_too_large(make):

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections by the thousand, half open, and with readers that do not read."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import struct
+import time
+
+import pytest
+
+CONNECTIONS = 1000
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+EMPTY_SETTINGS = struct.pack(">IBI", 4, 0, 0)[1:]
+
+
+@pytest.fixture
+def ask(raw_predict, helpers):
+    """A good request, which must be answered within seconds."""
+    data = helpers.scores_request().SerializeToString()
+
+    def call():
+        code, text, _ = raw_predict(data, timeout=30)
+        assert code.name == "OK", text
+
+    return call
+
+
+def close_all(server, connections, files_before: int) -> None:
+    """Closes without a farewell, and waits until the server has noticed."""
+    for connection in connections:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+    deadline = time.monotonic() + 60
+    while server.num_files() > files_before + 10 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert server.num_files() <= files_before + 10
+
+
+@pytest.mark.parametrize(
+    "hello",
+    [b"", PREFACE[:9], PREFACE, PREFACE + EMPTY_SETTINGS, PREFACE + b"\xff" * 9, b"GET / HTTP/1.1"],
+    ids=["silent", "half a preface", "no settings", "idle", "broken frame", "HTTP/1"],
+)
+def test_grpc_connections_that_never_ask(server, ask, hello):
+    ask()
+    before = server.num_files()
+    num = CONNECTIONS if hello.endswith(EMPTY_SETTINGS) else 100
+    connections = [server.grpc_socket() for _ in range(num)]
+    for connection in connections:
+        connection.sendall(hello)
+    ask()
+    close_all(server, connections, before)
+    ask()
+
+
+def test_a_thousand_rest_connections(server, ask):
+    ask()
+    threads, files = server.num_threads(), server.num_files()
+    connections = [
+        http.client.HTTPConnection(server.rest_address, timeout=60) for _ in range(CONNECTIONS)
+    ]
+    for connection in connections:
+        connection.connect()
+    for connection in connections:  # all at the same time
+        connection.request("GET", "/v1/models/tiny")
+    for connection in connections:
+        response = connection.getresponse()
+        assert response.status == 200 and response.read()
+    ask()
+    close_all(server, [connection.sock for connection in connections], files)
+    assert server.num_threads() < threads + 20
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"POST /v1/mod",
+        b"POST /v1/models/tiny:predict HTTP/1.1\r\nContent-Le",
+        b"POST /v1/models/tiny:predict HTTP/1.1\r\nContent-Length: 100\r\n\r\n{",
+    ],
+    ids=["silent", "request line", "header", "body"],
+)
+def test_rest_requests_that_never_end(server, ask, head):
+    threads, files = server.num_threads(), server.num_files()
+    connections = [server.rest_socket() for _ in range(100)]
+    for connection in connections:
+        connection.sendall(head)
+    assert rest_status(server) == 200
+    close_all(server, connections, files)
+    assert server.num_threads() < threads + 20
+
+
+def test_rest_readers_that_do_not_read(server, ask):
+    document = {"signature_name": "sums", "inputs": [[0.123456] * 20_000] * 20}
+    body = json.dumps(document).encode()
+    head = b"POST /v1/models/tiny:predict HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+    files = server.num_files()
+    # More than there are threads for requests.
+    connections = [server.rest_socket() for _ in range(30)]
+    for connection in connections:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sendall(head + body)
+    for connection in connections:  # the reply is on its way, and longer than any buffer
+        assert connection.recv(12) == b"HTTP/1.1 200"
+    assert rest_status(server) == 200
+    ask()
+    close_all(server, connections, files)
+
+
+def test_grpc_readers_that_do_not_read(server, ask, helpers):
+    request = helpers.scores_request(rows=0)
+    request.model_spec.signature_name = "sums"
+    request.ClearField("inputs")
+    request.inputs["rows"].dtype = 1
+    request.inputs["rows"].tensor_shape.dim.add(size=1)
+    request.inputs["rows"].tensor_shape.dim.add(size=500_000)  # announced, not sent
+    files = server.num_files()
+    connections = [server.grpc_socket() for _ in range(60)]
+    for connection in connections:
+        connection.sendall(PREFACE + EMPTY_SETTINGS + grpc_call(request.SerializeToString()))
+    # The reply of 2 MB meets a window of 64 KiB that nobody opens.
+    for connection in connections:
+        received = b""
+        while len(received) < 1000:
+            received += connection.recv(4096)
+    ask()
+    close_all(server, connections, files)
+
+
+def grpc_call(message: bytes) -> bytes:
+    """The HTTP/2 frames of a Predict call, its headers spelled out."""
+
+    def header(name: bytes, value: bytes) -> bytes:
+        return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+    headers = b"".join(
+        [
+            header(b":method", b"POST"),
+            header(b":scheme", b"http"),
+            header(b":path", b"/tensorflow.serving.PredictionService/Predict"),
+            header(b":authority", b"x"),
+            header(b"content-type", b"application/grpc"),
+            header(b"te", b"trailers"),
+        ]
+    )
+    data = b"\0" + struct.pack(">I", len(message)) + message
+    end_headers, end_stream = 4, 1
+    return frame(1, end_headers, headers) + frame(0, end_stream, data)
+
+
+def frame(kind: int, flags: int, payload: bytes) -> bytes:
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + b"\0\0\0\1" + payload
+
+
+def rest_status(server) -> int:
+    connection = http.client.HTTPConnection(server.rest_address, timeout=30)
+    connection.request("GET", "/v1/models/tiny")
+    status = connection.getresponse().status
+    connection.close()
+    return status
