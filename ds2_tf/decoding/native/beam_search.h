@@ -219,22 +219,24 @@ class Stream {
   void ChooseLabels(const float* frame, double cumulative, int32_t most) {
     for (const int32_t label : chosen_) allowed_[label] = kNever;
     chosen_.clear();
-    const auto less_likely = [&](int32_t a, int32_t b) {
-      return frame[a] < frame[b] || (frame[a] == frame[b] && a > b);
+    // Labels that are less likely than this cannot be needed, even all together.
+    const double least =
+        cumulative < 1 ? std::log((1 - cumulative) / search_.num_labels) : kNever;
+    for (int32_t label = 0; label < search_.num_labels; ++label)
+      if (frame[label] >= least) chosen_.push_back(label);
+    const auto likelier = [&](int32_t a, int32_t b) {
+      return frame[a] > frame[b] || (frame[a] == frame[b] && a < b);
     };
-    heap_.resize(search_.num_labels);
-    for (int32_t label = 0; label < search_.num_labels; ++label) heap_[label] = label;
-    std::make_heap(heap_.begin(), heap_.end(), less_likely);
-    const size_t limit = std::min<size_t>(most, heap_.size());
+    const size_t limit = std::min<size_t>(most, chosen_.size());
+    std::partial_sort(chosen_.begin(), chosen_.begin() + limit, chosen_.end(), likelier);
     double sum = 0;
-    while (chosen_.size() < limit && sum < cumulative) {
-      std::pop_heap(heap_.begin(), heap_.end(), less_likely);
-      const int32_t label = heap_.back();
-      heap_.pop_back();
-      chosen_.push_back(label);
+    size_t count = 0;
+    while (count < limit && sum < cumulative) {
+      const int32_t label = chosen_[count++];
       allowed_[label] = frame[label];
       if (cumulative <= 1) sum += std::exp(double{frame[label]});
     }
+    chosen_.resize(count);
   }
 
   // Goes on by one frame with the chosen labels; false, and no change, where no prefix can.
@@ -596,7 +598,7 @@ class Stream {
   std::vector<Entry> active_, next_;  // the beam
   std::vector<Proposal> proposals_;
   std::vector<double> allowed_;  // log probabilities of the chosen labels, -inf for others
-  std::vector<int32_t> chosen_, heap_;
+  std::vector<int32_t> chosen_;
   std::vector<float> frames_;
   double best_ = kNever;
   double cutoff_ = kNever;

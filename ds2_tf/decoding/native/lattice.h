@@ -78,7 +78,7 @@ class Lattice {
 
  private:
   // How far, in natural log, a position may be behind the best.
-  static constexpr double kFarBehind = 300;
+  static constexpr double kFarBehind = 150;
 
   // The total over the positions that are not far behind, with probabilities that are scaled by
   // the best of each frame, which spares logarithms.
