@@ -317,30 +317,33 @@ class DecodingStream:
                         unknown_words=data.unknown,
                         extra=data.extra,
                         total=data.total,
-                        words=self._words(labels, text),
+                        words=self._words(labels),
                     )
                 )
             return hypotheses
         finally:
             library.ds2_result_delete(result)
 
-    def _words(self, labels: list[int], text: str) -> tuple[Word, ...]:
-        if not labels:
-            return ()
+    def _words(self, labels: list[int]) -> tuple[Word, ...]:
         array = np.array(labels, np.int32)
         spans = np.empty((len(labels), 2), np.int64)
         native_library().ds2_stream_align(
             self._handle, array.ctypes.data, len(labels), spans.ctypes.data
         )
-        starts, ends = spans[:, 0].tolist(), spans[:, 1].tolist()
-        # Without spaces every character is a word of its own.
-        parts = text.split(" ") if " " in self._search.alphabet.characters else text
-        separator = int(" " in self._search.alphabet.characters)
-        words, at = [], 0
-        for part in parts:
-            words.append(Word(part, starts[at], ends[at + len(part) - 1]))
-            at += len(part) + separator
-        return tuple(words)
+        first, end = spans[:, 0].tolist(), spans[:, 1].tolist()
+        alphabet = self._search.alphabet
+        if " " in alphabet.characters:
+            (space,) = alphabet.encode(" ")
+            cuts = [index for index, label in enumerate(labels) if label == space]
+            parts = zip([0, *(cut + 1 for cut in cuts)], [*cuts, len(labels)])
+        else:
+            # Every label is a word of its own.
+            parts = zip(range(len(labels)), range(1, len(labels) + 1))
+        return tuple(
+            Word(alphabet.decode(labels[start:stop]), first[start], end[stop - 1])
+            for start, stop in parts
+            if start < stop
+        )
 
 
 def _lines(items: Iterable[str]) -> bytes:
