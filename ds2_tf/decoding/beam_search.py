@@ -207,8 +207,10 @@ class Partial:
     """What is known of an utterance that goes on.
 
     Attributes:
-        stable: words that can no longer change, whatever comes.
-        unstable: the rest of the best text so far.
+        stable: words that can no longer change, whatever comes: all texts that the search still
+            follows begin with them. It only grows, by whole words.
+        unstable: the rest of the best text so far, of which the last word may be unfinished. There
+            is a space between the two where the alphabet has spaces.
     """
 
     stable: str
@@ -218,8 +220,22 @@ class Partial:
 class DecodingStream:
     """One utterance that comes in pieces; the result is that of decoding it whole.
 
-    The cost of a piece does not grow with the length of the stream; that of `finish` does, as it
-    goes over all alignments of each text. Use `BeamSearch.stream` to make one.
+    The cost of `push` and `partial` does not grow with the length of the stream. That of `finish`
+    does, as it goes over all alignments of each text, and so does the memory: 4 bytes for each
+    frame and label. So end an utterance where the speaker pauses, and begin another. A stream
+    belongs to one thread at a time; streams of one search may run in many.
+
+    Example:
+        >>> stream = load_package("my.decoder").search().stream()
+        >>> for log_probs in chunks:  # float [frames, labels] each
+        ...     stream.push(log_probs)
+        ...     partial = stream.partial()
+        ...     print(partial.stable, "|", partial.unstable)
+        >>> best, *others = stream.finish(num_best=5)
+        >>> [(word.text, word.start, word.end) for word in best.words]  # in frames
+
+    Args:
+        search: how to decode. `BeamSearch.stream` is the usual way to make one.
     """
 
     def __init__(self, search: BeamSearch):
@@ -227,9 +243,21 @@ class DecodingStream:
         library = native_library()
         self._handle = library.ds2_stream_new(search._handle)
         weakref.finalize(self, library.ds2_stream_delete, self._handle)
+        self._num_frames = 0
+        self._stable = ""
+        self._num_stable_labels = 0
+
+    @property
+    def num_frames(self) -> int:
+        """The frames that have come so far."""
+        return self._num_frames
 
     def push(self, log_probs: np.ndarray) -> None:
-        """Takes the next frames, float [frames, labels], natural log.
+        """Takes the next frames.
+
+        Args:
+            log_probs: float [frames, labels], natural log, without padding. Any number of frames,
+                none included.
 
         Raises:
             UserError: they are not of the alphabet, or not log probabilities.
@@ -242,29 +270,30 @@ class DecodingStream:
                 f" got {list(log_probs.shape)}: the decoder belongs to a model of another alphabet."
             )
         # NaN fails this, too.
-        if log_probs.size and not (log_probs.max(axis=1) <= 1e-3).all():
+        if log_probs.size and not log_probs.max() <= 1e-3:
             raise UserError(
                 "Expected natural log probabilities: NaN, or logits, cannot be decoded."
             )
         native_library().ds2_stream_push(self._handle, log_probs.ctypes.data, len(log_probs))
+        self._num_frames += len(log_probs)
 
     def partial(self) -> Partial:
         """The best text so far, and how much of it is certain."""
-        library, stable = native_library(), ctypes.c_int64()
+        library, settled = native_library(), ctypes.c_int64()
         labels = np.empty(256, np.int32)
+        known = self._num_stable_labels
         while True:
             length = library.ds2_stream_partial(
-                self._handle, labels.ctypes.data, len(labels), ctypes.byref(stable)
+                self._handle, known, labels.ctypes.data, len(labels), ctypes.byref(settled)
             )
             if length <= len(labels):
                 break
             labels = np.empty(length, np.int32)
-        text = self._search.alphabet.decode(labels[:length])
-        # A word is certain once the space after it is, where there are spaces.
-        cut = len(self._search.alphabet.decode(labels[: stable.value]))
-        if " " in self._search.alphabet.characters:
-            cut = text.rfind(" ", 0, cut) + 1
-        return Partial(text[:cut].strip(), text[cut:].strip())
+        self._num_stable_labels = settled.value
+        decode = self._search.alphabet.decode
+        self._stable += decode(labels[: settled.value - known].tolist())
+        unstable = decode(labels[settled.value - known : length].tolist())
+        return Partial(self._stable.strip(), unstable.strip())
 
     def finish(self, num_best: int = 1) -> list[Hypothesis]:
         """The best texts of what has come, best first; the stream may still go on."""
@@ -277,7 +306,7 @@ class DecodingStream:
             data = HypothesisData()
             for index in range(library.ds2_result_size(result)):
                 library.ds2_result_get(result, index, ctypes.byref(data))
-                labels = np.array(data.labels[: data.num_labels], np.int32)
+                labels = data.labels[: data.num_labels]
                 text = self._search.alphabet.decode(labels)
                 hypotheses.append(
                     Hypothesis(
@@ -295,22 +324,25 @@ class DecodingStream:
         finally:
             library.ds2_result_delete(result)
 
-    def _words(self, labels: np.ndarray) -> tuple[Word, ...]:
+    def _words(self, labels: list[int]) -> tuple[Word, ...]:
+        array = np.array(labels, np.int32)
         spans = np.empty((len(labels), 2), np.int64)
         native_library().ds2_stream_align(
-            self._handle, labels.ctypes.data, len(labels), spans.ctypes.data
+            self._handle, array.ctypes.data, len(labels), spans.ctypes.data
         )
+        first, end = spans[:, 0].tolist(), spans[:, 1].tolist()
         alphabet = self._search.alphabet
         if " " in alphabet.characters:
-            (spaces,) = np.nonzero(labels == alphabet.encode(" ")[0])
-            starts, ends = [0, *(spaces + 1)], [*spaces, len(labels)]
+            (space,) = alphabet.encode(" ")
+            cuts = [index for index, label in enumerate(labels) if label == space]
+            parts = zip([0, *(cut + 1 for cut in cuts)], [*cuts, len(labels)])
         else:
             # Every label is a word of its own.
-            starts, ends = range(len(labels)), range(1, len(labels) + 1)
+            parts = zip(range(len(labels)), range(1, len(labels) + 1))
         return tuple(
-            Word(alphabet.decode(labels[start:end]), int(spans[start, 0]), int(spans[end - 1, 1]))
-            for start, end in zip(starts, ends)
-            if start < end
+            Word(alphabet.decode(labels[start:stop]), first[start], end[stop - 1])
+            for start, stop in parts
+            if start < stop
         )
 
 

@@ -70,7 +70,7 @@ _FUNCTIONS = {
     "ds2_stream_push": (None, [_POINTER, _POINTER, ctypes.c_int64]),
     "ds2_stream_partial": (
         ctypes.c_int64,
-        [_POINTER, _POINTER, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64)],
+        [_POINTER, ctypes.c_int64, _POINTER, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64)],
     ),
     "ds2_stream_finish": (_POINTER, [_POINTER, ctypes.c_int32]),
     "ds2_stream_align": (None, [_POINTER, _POINTER, ctypes.c_int64, _POINTER]),

@@ -127,28 +127,29 @@ ds2::Search* ds2_search_new(const ds2::Options* options, const Model* model, con
       search->characters.push_back(search->model->Find(character == " " ? "<space>" : character));
   });
   ++search->num_labels;
-  const auto ahead = [&](ds2::WordId word) {
-    ds2::Context none;
-    return options->beta + (search->model ? options->alpha * search->model->Score(none, word) : 0);
+  std::vector<ds2::Lexicon::Word> words;
+  ForEachLine({vocabulary, vocabulary_size}, [&](std::string_view text) {
+    ds2::Lexicon::Word word;
+    if (text.empty() || !Encode(text, labels_of, word.labels)) return;
+    word.known = search->has_vocabulary = true;
+    if (search->model) word.id = search->model->Find(text);
+    words.push_back(std::move(word));
+  });
+  ForEachLine({hot_words, hot_words_size}, [&](std::string_view text) {
+    ds2::Lexicon::Word word;
+    word.weight = *weights++;
+    if (!Encode(text, labels_of, word.labels)) return;
+    if (search->model) word.id = search->model->Find(text);
+    words.push_back(std::move(word));
+  });
+  const auto ahead = [&](const ds2::Lexicon::Word& word) {
+    const ds2::Context none{};
+    const double lm = search->model ? search->model->LogProbability(none, word.id) : 0;
+    return options->beta + options->alpha * lm + word.weight +
+           (word.known ? 0 : options->unknown_score);
   };
-  search->unknown_ahead = options->unknown_score + ahead(ds2::kUnknownWord);
-  std::vector<int32_t> labels;
-  ForEachLine({vocabulary, vocabulary_size}, [&](std::string_view word) {
-    if (word.empty() || !Encode(word, labels_of, labels)) return;
-    ds2::Lexicon::Entry& entry = search->lexicon.Add(labels);
-    entry.known = true;
-    if (search->model) entry.word = search->model->Find(word);
-    search->has_vocabulary = true;
-    search->lexicon.LookAhead(labels, ahead(entry.word));
-  });
-  ForEachLine({hot_words, hot_words_size}, [&](std::string_view word) {
-    if (!Encode(word, labels_of, labels)) return;
-    ds2::Lexicon::Entry& entry = search->lexicon.Add(labels);
-    entry.weight = *weights++;
-    search->highest_weight = std::max(search->highest_weight, entry.weight);
-    const double penalty = entry.known ? 0 : options->unknown_score;
-    search->lexicon.LookAhead(labels, ahead(entry.word) + penalty + entry.weight);
-  });
+  search->unknown_ahead = ahead({});
+  search->lexicon = ds2::Lexicon(std::move(words), search->num_labels, ahead);
   return search.release();
 }
 
@@ -162,14 +163,20 @@ void ds2_stream_push(ds2::Stream* stream, const float* log_probs, int64_t num_fr
   stream->Push(log_probs, num_frames);
 }
 
-// Writes the labels of the best prefix and how many of them can no longer change; returns their
-// number, which may exceed `capacity`.
-int64_t ds2_stream_partial(const ds2::Stream* stream, int32_t* labels, int64_t capacity,
-                           int64_t* num_stable) {
-  const std::vector<int32_t> best = stream->Best();
-  *num_stable = stream->Stable().size();
-  std::copy_n(best.begin(), std::min<int64_t>(best.size(), capacity), labels);
-  return best.size();
+// Writes the labels of the best prefix from the label `from` on; returns their number, which may
+// exceed `capacity`. `num_settled` gets the number of labels, from the start, that stay whatever
+// comes; `from` must not be greater than what it was before.
+int64_t ds2_stream_partial(const ds2::Stream* stream, int64_t from, int32_t* labels,
+                           int64_t capacity, int64_t* num_settled) {
+  const std::vector<int32_t>& settled = stream->Settled();
+  const std::vector<int32_t> rest = stream->BestUnsettled();
+  *num_settled = settled.size();
+  const int64_t size = settled.size() - from + rest.size();
+  if (size <= capacity) {
+    labels = std::copy(settled.begin() + from, settled.end(), labels);
+    std::copy(rest.begin(), rest.end(), labels);
+  }
+  return size;
 }
 
 Result* ds2_stream_finish(const ds2::Stream* stream, int32_t num_best) {

@@ -98,9 +98,8 @@ class NgramModel {
     return context;
   }
 
-  // Natural log probability of a word after a context, which is then extended by the word.
-  double Score(Context& context, WordId word) const {
-    const int longest = order_ - 1;
+  // Natural log probability of a word after a context.
+  double LogProbability(const Context& context, WordId word) const {
     double log10 = -std::fabs(Read<float>(unigrams_ + 8 * uint64_t{word}));
     int matched = 0;  // words of the context in the longest n-gram found
     uint64_t node = word;
@@ -127,10 +126,28 @@ class NgramModel {
         if (length > matched) log10 += Load<float>(weight);
       }
     }
-    context.length = std::min(context.length + 1, longest);
+    return log10 * kLn10;
+  }
+
+  // Appends a word to a context, from which the words that no n-gram reaches are dropped.
+  void Extend(Context& context, WordId word) const {
+    context.length = std::min(context.length + 1, order_ - 1);
     for (int i = context.length - 1; i > 0; --i) context.words[i] = context.words[i - 1];
     context.words[0] = word;
-    return log10 * kLn10;
+  }
+
+  // Both at once.
+  double Score(Context& context, WordId word) const {
+    const double log_p = LogProbability(context, word);
+    Extend(context, word);
+    return log_p;
+  }
+
+  // Identifies a word after a context.
+  static uint64_t Key(const Context& context, WordId word) {
+    uint64_t key = word;
+    for (int i = 0; i < context.length; ++i) key = Combine(key, context.words[i]);
+    return key;
   }
 
  private:

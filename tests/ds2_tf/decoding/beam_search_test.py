@@ -267,6 +267,25 @@ class TestStream:
         assert best.text.split()[: len(stable)] == stable
         # Most of it is certain long before the end.
         assert len(stable) > 0.8 * len(best.text.split())
+        assert stream.num_frames == 300
+        assert stream.finish(10) == search.decode(log_probs, 10)
+
+    @pytest.mark.parametrize("options", [{}, {"vocabulary": ["abba", "c"]}])
+    def test_without_spaces(self, options):
+        said = np.random.default_rng(17).integers(0, 4, 200)
+        log_probs = np.log(np.full((200, 4), 1e-4, np.float32))
+        log_probs[np.arange(200), said] = np.log(1 - 3e-4)
+        search = BeamSearch(Alphabet("abc"), BeamOptions(beam_threshold=5), **options)
+        stream, stable = search.stream(), ""
+        for t in range(0, 200, 10):
+            stream.push(log_probs[t : t + 10])
+            partial = stream.partial()
+            assert partial.stable.startswith(stable)
+            stable = partial.stable
+        assert stream.finish(5) == search.decode(log_probs, 5)
+        assert stream.finish()[0].text.startswith(stable)
+        # A closed vocabulary without spaces has one word a text.
+        assert (len(stable) > 100) == (not options)
 
 
 class TestErrors:
@@ -305,3 +324,90 @@ def test_threads_share_a_search(word_model, random_log_probs):
     utterances = [random_log_probs(50, 5, seed) for seed in range(12)]
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         assert list(pool.map(search.decode, utterances)) == [search.decode(u) for u in utterances]
+
+
+def log_probability_by_logarithms(log_probs, text):
+    """CTC's forward algorithm over all states, by the book: "a b" may be surrounded by spaces."""
+    labels = [0, *(x for label in ALPHABET.encode(f" {text} ") for x in (label, 0))]
+    space = ALPHABET.encode(" ")[0]
+    state = np.full(len(labels), -np.inf)
+    # A space at the start may be left out, and one at the end.
+    state[0] = 0
+    for frame in log_probs:
+        before, state = state, np.full(len(labels), -np.inf)
+        for s, label in enumerate(labels):
+            reach = [before[s]]
+            if s:
+                reach.append(before[s - 1])
+            if s > 1 and label and label != labels[s - 2]:
+                reach.append(before[s - 2])
+            if label == space and s + 1 < len(labels):
+                reach.append(before[s + 1])
+            if s == 3:
+                reach.append(before[0])
+            state[s] = np.logaddexp.reduce(reach) + frame[label]
+    return np.logaddexp.reduce(state[-4:])
+
+
+class TestLongUtterances:
+    @pytest.fixture
+    def utterance(self):
+        """Ten seconds that say something, as sure as a trained network is."""
+        generator = np.random.default_rng(15)
+        words = ["ab", "cab", "b", "acca", "bb"]
+        text = " ".join(generator.choice(words) for _ in range(30))
+        labels = [x for label in ALPHABET.encode(text) for x in (0, 0, label, 0)]
+        logits = generator.normal(-14, 3, size=(len(labels), ALPHABET.size))
+        logits[np.arange(len(labels)), labels] = 0
+        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return logits.astype(np.float32), text
+
+    def test_log_p_ctc(self, utterance):
+        log_probs, text = utterance
+        search = BeamSearch(ALPHABET, BeamOptions(beam_size=200, beam_threshold=1e9))
+        hypotheses = search.decode(log_probs, 20)
+        assert hypotheses[0].text == text
+        for hypothesis in hypotheses:
+            expected = log_probability_by_logarithms(log_probs, hypothesis.text)
+            assert hypothesis.log_p_ctc == pytest.approx(expected, rel=1e-9)
+
+    def test_a_text_that_was_not_said(self, utterance):
+        """Its alignments are all hopeless, some of them far more so than others."""
+        log_probs, _ = utterance
+        options = BeamOptions(beta=500.0, beam_threshold=1e9)
+        (best,) = BeamSearch(ALPHABET, options, vocabulary=["cccccccccc"]).decode(log_probs)
+        assert "cccccccccc" in best.text.split() and best.log_p_ctc < -300
+        expected = log_probability_by_logarithms(log_probs, best.text)
+        assert best.log_p_ctc == pytest.approx(expected, rel=1e-9)
+        assert all(0 <= w.start < w.end <= len(log_probs) for w in best.words)
+
+    def test_certainty(self):
+        """Probabilities of 0 and 1."""
+        labels = [2, 0, 3, 1, 4]
+        log_probs = np.full((5, 5), -1e4, np.float32)
+        log_probs[np.arange(5), labels] = 0
+        (best,) = BeamSearch(ALPHABET).decode(log_probs)
+        assert (best.text, best.log_p_ctc) == ("ab c", 0)
+
+
+def test_more_labels_than_bits_of_a_mask(random_log_probs, build_model, tmp_path, kenlm_score):
+    """A word model over an alphabet of 100 letters, whose words differ in one letter."""
+    letters = [chr(0x4E00 + n) for n in range(100)]
+    alphabet = Alphabet([" ", *letters])
+    words = [a + b for a, b in zip(letters, letters[50:] + letters[:50])]
+    sentences = [f"{a} {b}" for a, b in zip(words, words[1:])]
+    path = build_model(tmp_path, sentences, [" ", *letters], order=2)
+    model = NgramModel(path)
+    log_probs = random_log_probs(12, 102, 16, scale=1.0)
+    said = alphabet.encode(words[3] + " " + words[4])
+    log_probs[[0, 2, 4, 6, 8], said] += 12
+    log_probs[[1, 3, 5, 7, 9, 10, 11], 0] += 12
+    log_probs -= np.log(np.exp(log_probs).sum(axis=1, keepdims=True))
+    search = BeamSearch(alphabet, BeamOptions(0.5, max_labels=102), model=model)
+    hypotheses = search.decode(log_probs, 50)
+    assert hypotheses[0].text == f"{words[3]} {words[4]}"
+    assert len(hypotheses) > 10
+    for hypothesis in hypotheses:
+        assert set(hypothesis.text.split()) <= set(words)
+        expected = kenlm_score(path, hypothesis.text.split())
+        assert hypothesis.log_p_lm == pytest.approx(expected, rel=1e-5)
