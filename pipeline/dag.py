@@ -8,7 +8,7 @@ import os
 import pathlib
 
 import tensorflow_data_validation as tfdv
-from tfx.components import Evaluator, ExampleValidator, StatisticsGen
+from tfx.components import ExampleValidator, StatisticsGen
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base import base_component, base_node
 from tfx.dsl.components.common.resolver import Resolver
@@ -21,15 +21,29 @@ from tfx.types.channel import Channel
 from ds2_tf.config import to_dict
 from ds2_tf.recipes import load_recipe
 from pipeline.components.anomaly_gate import AnomalyGate
+from pipeline.components.artifacts import DecoderPackageArtifact
 from pipeline.components.baseline import LatestOtherBlessedModelStrategy
 from pipeline.components.corpus_statistics import CorpusStatistics
+from pipeline.components.decoder_tuner import DecoderTuner
+from pipeline.components.evaluation_report import EvaluationReport
+from pipeline.components.evaluator import Evaluator
 from pipeline.components.example_gen import AudioExampleGen
+from pipeline.components.language_model import LanguageModel
 from pipeline.components.pusher import ModelPusher
 from pipeline.components.saved_model_check import SavedModelCheck
 from pipeline.components.trainer import Trainer
 from pipeline.configs import PipelineConfig
 from pipeline.evaluation.eval_config import make_eval_config
-from pipeline.source_hash import source_hash
+from pipeline.ingestion.config import IngestionConfig
+from pipeline.ingestion.sources import file_stamp
+from pipeline.source_hash import (
+    DECODING_SOURCES,
+    EVALUATION_SOURCES,
+    LANGUAGE_MODEL_SOURCES,
+    REPORT_SOURCES,
+    hash_of_sources,
+    source_hash,
+)
 
 _SCHEMA_PATH = str(pathlib.Path(__file__).parent / "schema" / "schema.pbtxt")
 # What statistics are made of: not spectrograms, which would dwarf everything else.
@@ -82,27 +96,46 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         source_hash=source_hash(),
     )
     model = trainer.outputs["model"]
+    decoding = _decoding(config, ingestion, examples, model) if config.steps.language_model else []
+    decoder = decoding[-1].outputs["decoder"] if decoding else None
+    candidates = {"baseline": Channel(type=standard_artifacts.Model)}
+    if decoder:
+        candidates["baseline_decoder"] = Channel(type=DecoderPackageArtifact)
     baseline = Resolver(
         strategy_class=LatestOtherBlessedModelStrategy,
         candidate=model,
-        baseline=Channel(type=standard_artifacts.Model),
         blessing=Channel(type=standard_artifacts.ModelBlessing),
+        **candidates,
     ).with_id("Baseline")
     evaluator = Evaluator(
         examples=examples,
         model=model,
+        decoder=decoder,
         baseline_model=baseline.outputs["baseline"],
-        eval_config=make_eval_config(config.evaluation),
-        example_splits=[splits.evaluation],
+        baseline_decoder=baseline.outputs["baseline_decoder"] if decoder else None,
+        eval_config=make_eval_config(config.evaluation, with_lm=bool(decoder)),
+        slices=config.evaluation.slices,
+        split=splits.evaluation,
+        source_hash=hash_of_sources(*EVALUATION_SOURCES),
     )
     components: list[base_node.BaseNode] = [
         example_gen,
         *validation,
         statistics,
         trainer,
+        *decoding,
         baseline,
         evaluator,
     ]
+    if config.steps.report:
+        components.append(
+            EvaluationReport(
+                evaluation=evaluator.outputs["evaluation"],
+                title=f"{config.name}: {splits.evaluation}",
+                slices=json.dumps(config.evaluation.slices),
+                source_hash=hash_of_sources(*REPORT_SOURCES),
+            )
+        )
     infra_blessing = None
     if config.steps.check_saved_model:
         check = SavedModelCheck(
@@ -121,6 +154,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
                 model=model,
                 model_blessing=evaluator.outputs["blessing"],
                 infra_blessing=infra_blessing,
+                decoder=decoder,
                 push_destination=pusher_pb2.PushDestination(
                     filesystem=pusher_pb2.PushDestination.Filesystem(
                         base_directory=config.serving_directory
@@ -136,6 +170,30 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         metadata_connection_config=metadata.sqlite_metadata_connection_config(config.metadata_path),
         beam_pipeline_args=[*_BEAM_DEFAULTS, *config.beam_args],
     )
+
+
+def _decoding(
+    config: PipelineConfig, ingestion: IngestionConfig, examples: Channel, model: Channel
+) -> list[base_component.BaseComponent]:
+    """The language model, and the decoder that is tuned for the model."""
+    language_model = LanguageModel(
+        examples=examples,
+        config=json.dumps(to_dict(config.language_model), sort_keys=True),
+        ingestion=ingestion.to_json(),
+        split=config.splits.train,
+        text_stamps=json.dumps([file_stamp(path) for path in config.language_model.texts]),
+        source_hash=hash_of_sources(*LANGUAGE_MODEL_SOURCES),
+    )
+    tuner = DecoderTuner(
+        examples=examples,
+        model=model,
+        language_model=language_model.outputs["language_model"],
+        config=json.dumps(to_dict(config.decoder), sort_keys=True),
+        ingestion=ingestion.to_json(),
+        split=config.splits.dev,
+        source_hash=hash_of_sources(*DECODING_SOURCES),
+    )
+    return [language_model, tuner]
 
 
 def _data_validation(examples: Channel) -> list[base_component.BaseComponent]:

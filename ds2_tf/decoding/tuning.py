@@ -44,6 +44,18 @@ class DevelopmentSet:
     log_probs: Sequence[np.ndarray]
     references: Sequence[str]
 
+    def parts(self) -> tuple[DevelopmentSet, DevelopmentSet]:
+        """Two parts, to tune on and to check on: every third utterance is for the check."""
+        indices = range(len(self.references))
+        tuned_on = [index for index in indices if index % 3 != 2]
+        return self._part(tuned_on), self._part(indices[2::3])
+
+    def _part(self, indices: Sequence[int]) -> DevelopmentSet:
+        return DevelopmentSet(
+            [self.log_probs[index] for index in indices],
+            [self.references[index] for index in indices],
+        )
+
     def measure(self, texts: Sequence[str]) -> Measurement:
         """Counts the errors of the texts, one for each utterance."""
         pairs = list(zip(self.references, texts, strict=True))

@@ -87,7 +87,12 @@ def interval_bars(bars: Sequence[Bar], write: Callable[[float], str]) -> Markup:
 
 
 def histogram(
-    values: Sequence[float], *, x_label: str, y_label: str = "utterances", bins: int = 40
+    values: Sequence[float],
+    *,
+    x_label: str,
+    y_label: str = "utterances",
+    step: float | None = None,
+    bins: int = 40,
 ) -> Markup:
     """How often values fall into intervals of equal width.
 
@@ -98,7 +103,9 @@ def histogram(
         values: any number of them; infinite ones are left out.
         x_label: what they are, with the unit.
         y_label: what is counted. Defaults to utterances.
-        bins: number of intervals. Defaults to 40.
+        step: what all values are multiples of, such as 1 for counts: intervals then hold the same
+            number of possible values each. Defaults to none.
+        bins: number of intervals, about. Defaults to 40.
     """
     values = np.asarray(values, float)
     values = values[np.isfinite(values)]
@@ -107,7 +114,12 @@ def histogram(
     low, high = float(values.min()), float(np.percentile(values, 99.5))
     # Zero is where most of what is shown here starts.
     low = 0.0 if 0 <= low < 0.3 * high else low
-    if high <= low:
+    if step:
+        width = step * max(1, math.ceil((high - low) / step / bins - 1e-9))
+        low -= step / 2
+        bins = max(1, math.ceil((high - low) / width - 1e-9))
+        high = low + bins * width
+    elif high <= low:
         high = low + max(1e-3, abs(low) * 0.1)
     counts, edges = np.histogram(np.minimum(values, high), bins, (low, high))
     x, y, axes = _axes(low, high, float(counts.max()), x_label, y_label)
