@@ -10,7 +10,6 @@ from ds2_tf.corpora.measuring import CorpusMeasurements, RecordingMeasurements
 from ds2_tf.corpora.summary import summarize_measurements
 from ds2_tf.reports.corpus_report import corpus_page
 from ds2_tf.text.alphabet import Alphabet
-from tests.ds2_tf.reports.page_check import check_page
 
 
 def _recording(name: str, seconds: float = 2.0, **changes) -> RecordingMeasurements:
@@ -41,7 +40,7 @@ def measurements():
     return CorpusMeasurements(utterances, recordings)
 
 
-def test_every_fault_is_counted_and_named(measurements):
+def test_every_fault_is_counted_and_named(check_page, measurements):
     summary = summarize_measurements(measurements, Alphabet.english())
     text = check_page(corpus_page(measurements, summary, title="<corpus>"))
     assert "<corpus>" in text
@@ -66,7 +65,7 @@ def test_every_fault_is_counted_and_named(measurements):
     assert quiet.index("silent2.00") < quiet.index("u0")
 
 
-def test_extremes_of_rate_and_length(measurements):
+def test_extremes_of_rate_and_length(check_page, measurements):
     summary = summarize_measurements(measurements, Alphabet.english())
     text = check_page(corpus_page(measurements, summary, title="t"))
     longest = text[text.index("The longest utterances") : text.index("The shortest utterances")]
@@ -76,14 +75,14 @@ def test_extremes_of_rate_and_length(measurements):
     assert "u01.0010.0utterance" in fastest
 
 
-def test_without_recordings(measurements):
+def test_without_recordings(check_page, measurements):
     alone = CorpusMeasurements(measurements.utterances, None)
     summary = summarize_measurements(alone, Alphabet.english())
     text = check_page(corpus_page(alone, summary, title="t"))
     assert "The recordings were not read." in text and "clipped" not in text
 
 
-def test_an_empty_corpus():
+def test_an_empty_corpus(check_page):
     nothing = CorpusMeasurements([], [])
     summary = summarize_measurements(nothing, Alphabet.english())
     assert "0.00 h" in check_page(corpus_page(nothing, summary, title="t"))

@@ -11,7 +11,6 @@ from ds2_tf.metrics.alignment import align_words
 from ds2_tf.metrics.slices import slice_values
 from ds2_tf.metrics.utterance_result import UtteranceResult
 from ds2_tf.reports.evaluation_report import aligned, evaluation_page
-from tests.ds2_tf.reports.page_check import check_page
 
 _WORDS = ("a", "dog", "<b>saw</b>", "&amp;", "it's", "two")
 
@@ -41,7 +40,7 @@ def results():
     return made
 
 
-def test_rates_are_those_of_jiwer(results):
+def test_rates_are_those_of_jiwer(check_page, results):
     text = check_page(evaluation_page(results, title="a <title>", notes=["left <out>"]))
     references = [r.reference for r in results]
     for name in ("with language model", "greedy"):
@@ -52,7 +51,7 @@ def test_rates_are_those_of_jiwer(results):
     assert "a <title>" in text and "left <out>" in text
 
 
-def test_every_slice_is_in_a_table(results):
+def test_every_slice_is_in_a_table(check_page, results):
     text = check_page(evaluation_page(results, title="t"))
     members = [r for r in results if r.slices["speaker"] == "s3"]
     heard = [r.hypotheses["with language model"] for r in members]
@@ -65,7 +64,7 @@ def test_every_slice_is_in_a_table(results):
     assert text.index("under 1 s") < text.index("1 to 2 s") < text.index("2 to 4 s")
 
 
-def test_examples_run_from_worst_to_best(results):
+def test_examples_run_from_worst_to_best(check_page, results):
     page = evaluation_page(results, title="t")
     rates = {r.id: jiwer.wer(r.reference, r.hypotheses["with language model"]) for r in results}
     text = check_page(page)
@@ -77,7 +76,7 @@ def test_examples_run_from_worst_to_best(results):
     assert {rates[id_] for id_ in re.findall(r"u<\d+>(?= · WER)", best)} == {0.0}
 
 
-def test_the_most_frequent_confusion_comes_first():
+def test_the_most_frequent_confusion_comes_first(check_page):
     results = [
         UtteranceResult(str(n), "one two", {"greedy": text})
         for n, text in enumerate(["one too", "one too", "won two", "one", "one two three"])
@@ -96,11 +95,11 @@ def test_errors_are_marked():
     assert "–" in written
 
 
-def test_nothing_evaluated():
+def test_nothing_evaluated(check_page):
     assert "No utterance was evaluated" in check_page(evaluation_page([], title="t"))
 
 
-def test_utterances_without_words_lengths_or_slices():
+def test_utterances_without_words_lengths_or_slices(check_page):
     results = [UtteranceResult("a", "", {"greedy": ""}), UtteranceResult("b", "", {"greedy": "x"})]
     text = check_page(evaluation_page(results, title="t"))
     assert "Slices" not in text and "hours" not in text

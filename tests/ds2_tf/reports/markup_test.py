@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from ds2_tf.reports.charts import Bar, columns, curve, histogram, interval_bars, nice_ticks
 from ds2_tf.reports.markup import tag
 from ds2_tf.reports.page import page, percent, table
-from tests.ds2_tf.reports.page_check import check_page
 
 
 @settings(deadline=None, max_examples=30)
 @given(text=st.text(st.characters(codec="utf-8", min_codepoint=32, exclude_characters="\x7f")))
-def test_any_text_comes_out_as_it_went_in(text):
+def test_any_text_comes_out_as_it_went_in(check_page, text):
     assert check_page(f"<body>{tag('p', text)}</body>") == text
     assert check_page(tag("p", class_=text)) == ""
 
@@ -30,7 +29,7 @@ def test_elements():
     assert written == '<td class="number" text-anchor="end">a &lt; b<br>3</td>'
 
 
-def test_a_page_with_a_table():
+def test_a_page_with_a_table(check_page):
     text = check_page(page("<title>", table(("a", "b"), [("<script>", 1), (tag("b", "&"), 2)])))
     assert "<title>" in text and "<script>" in text
 
@@ -53,7 +52,7 @@ def _counts(drawing: str) -> list[int]:
     return [int(n) for n in re.findall(r"<title>\S+ to \S+: (\d+)</title>", drawing)]
 
 
-def test_a_histogram_counts_every_value():
+def test_a_histogram_counts_every_value(check_page):
     values = np.r_[np.random.default_rng(0).normal(5, 1, 1000), 1000.0, np.inf]
     drawing = histogram(values, x_label="<s>")
     check_page(drawing)
@@ -69,13 +68,13 @@ def test_a_histogram_of_whole_numbers_has_no_gaps():
 
 @pytest.mark.parametrize("values", [[], [3.0], [0.0, 0.0], [-2.0, -2.0]])
 @pytest.mark.parametrize("step", [None, 1])
-def test_histograms_of_next_to_nothing(values, step):
+def test_histograms_of_next_to_nothing(check_page, values, step):
     drawing = histogram(values, x_label="x", step=step)
     check_page(drawing)
     assert sum(_counts(drawing)) == len(values)
 
 
-def test_other_plots():
+def test_other_plots(check_page):
     for drawing in (
         interval_bars([Bar("<a>" * 20, 0.2, 0.1, 0.5, "n"), Bar("b", 0, 0, 0)], percent),
         interval_bars([Bar("b", 0.0, 0.0, 0.0)], percent),

@@ -84,7 +84,7 @@ def WriteRecords(examples: OutputArtifact[standard_artifacts.Examples]):
 def MakeModel(deaf_for: Parameter[str], model: OutputArtifact[standard_artifacts.Model]):
     labels, size = tf.constant(_ALPHABET.labels), _ALPHABET.size
     bias = np.zeros(size, np.float32)
-    bias[_ALPHABET.encode(deaf_for)] = -20
+    bias[_ALPHABET.encode(deaf_for)] = -8
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def eval_examples(examples):
@@ -191,8 +191,8 @@ def _outcome(outputs: dict):
     return read_evaluation(outputs["Evaluator"]["evaluation"].uri)
 
 
-# "o" is in 6 of 17 words of every five sentences ("dog" four times, "two" twice).
-_GREEDY = 6 / 17
+# "o" is in 6 of 16 words of every five sentences ("dog" four times, "two" twice).
+_GREEDY = 6 / 16
 
 
 def test_language_model_decoder_evaluation_and_report(run):
@@ -204,7 +204,7 @@ def test_language_model_decoder_evaluation_and_report(run):
     outcome = _outcome(outputs)
     assert outcome.word_error_rate == pytest.approx(_GREEDY)
     low, high = outcome.word_error_rate_interval
-    assert 0.2 < low < _GREEDY < high < 0.5
+    assert 0.2 < low < _GREEDY < high < 0.55
     assert outcome.word_error_rate_with_lm == outcome.character_error_rate_with_lm == 0
     assert outcome.word_error_rate_with_lm_interval == (0, 0)
 
@@ -221,7 +221,7 @@ def test_language_model_decoder_evaluation_and_report(run):
 
     page = pathlib.Path(report_path(outputs["EvaluationReport"]["report"])).read_text("utf-8")
     assert "digits &lt;1&gt;" in page and "<1>" not in page
-    for text in ("By speaker", "By duration", "By accent", "scottish", "2 to 4 s", "35.3%"):
+    for text in ("By speaker", "By duration", "By accent", "scottish", "2 to 4 s", "37.5%"):
         assert text in page
     assert "No utterance has the field &#x27;weather&#x27; to slice by." in page
 
@@ -231,15 +231,14 @@ def test_a_model_must_be_as_good_as_the_last_blessed_one(run):
     first = run("q", config, with_lm=True)
     assert _blessed(first)
 
-    # Deaf for "w": "saw" and "two" cannot be told apart any more from "sa" and "to", but the
-    # language model knows better.
+    # Deaf for "w": it hears "sa" and "ti", but the language model knows better.
     second = run("w", config, with_lm=True)
     outcome = _outcome(second)
     assert outcome.baseline_word_error_rate == pytest.approx(_GREEDY)
     assert outcome.baseline_word_error_rate_with_lm == outcome.word_error_rate_with_lm == 0
-    # "saw" twice in every 17 words; "two" was wrong before.
+    # "saw" twice in every 16 words; "two" was wrong before.
     assert outcome.failures == [
-        f"the word error rate differs by {2 / 17:+.2%} from the last blessed model's, "
+        f"the word error rate differs by {2 / 16:+.2%} from the last blessed model's, "
         "max_wer_increase is 0.00%"
     ]
     assert not _blessed(second)

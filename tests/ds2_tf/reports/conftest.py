@@ -6,6 +6,9 @@ from __future__ import annotations
 import html.parser
 import re
 import xml.etree.ElementTree
+from collections.abc import Callable
+
+import pytest
 
 _ALONE = {"meta", "br"}
 
@@ -32,8 +35,13 @@ class _Balanced(html.parser.HTMLParser):
         self.text.append(data)
 
 
-def check_page(page: str) -> str:
-    """Checks a page and returns its text, without markup."""
+@pytest.fixture(scope="session")
+def check_page() -> Callable[[str], str]:
+    """A function that checks a page and returns its text, without markup."""
+    return _check_page
+
+
+def _check_page(page: str) -> str:
     parser = _Balanced()
     parser.feed(page)
     parser.close()
