@@ -211,8 +211,9 @@ def tune(
         raise UserError(
             f"With the best weights, alpha {alpha:.4g} and beta {beta:.4g}, the WER is "
             f"{measured.words.rate:.2%}, and {greedy.words.rate:.2%} without the language model: "
-            "it does not fit these utterances. Build it from text more like them, or make the "
-            "package with --open-vocabulary."
+            "it does not fit these utterances. Build it from text more like them, or open the "
+            "vocabulary (ds2 lm package --open-vocabulary; decoder.search.open_vocabulary in the "
+            "configuration of a pipeline)."
         )
     return Tuning(
         options=options,
