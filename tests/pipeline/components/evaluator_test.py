@@ -209,7 +209,8 @@ def test_language_model_decoder_evaluation_and_report(run):
     assert outcome.word_error_rate_with_lm_interval == (0, 0)
 
     package = load_package(decoder_path(outputs["DecoderTuner"]["decoder"]))
-    assert package.options.alpha > 0
+    # Only "dog" can be meant, whatever the weights: the smallest are as good as any.
+    assert (package.options.alpha, package.options.beta) == (0, 0)
     assert package.search().decode(_spoken("the dog"))[0].text == "the dog"
     tuning = json.loads(
         (pathlib.Path(outputs["DecoderTuner"]["decoder"].uri) / "tuning.json").read_text()
