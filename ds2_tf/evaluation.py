@@ -3,35 +3,60 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from ds2_tf.audio.reading import RawFormat
 from ds2_tf.corpora.checking import load_utterance, parse_lines
 from ds2_tf.corpora.manifest import Utterance
 from ds2_tf.corpora.rejection import DEFAULT_LIMIT, BadUtterance, Rejection, RejectionReport
+from ds2_tf.errors import UserError
+from ds2_tf.metrics.bootstrap import Interval, error_rate_interval
 from ds2_tf.metrics.error_rate import ErrorCounts, character_errors, total, word_errors
+from ds2_tf.metrics.slices import DURATION, SPEAKER, slice_values
+from ds2_tf.metrics.utterance_result import UtteranceResult
 from ds2_tf.recognizer import Recognition, Recognizer
 
 # Recordings held in memory at a time.
 _CHUNK = 256
+# A field with more different values is no natural way to divide a corpus.
+_FEW_VALUES = 20
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """One utterance, as it was said and as it was heard."""
+    """One utterance, as it was said and as it was heard.
+
+    Attributes:
+        id: of the utterance.
+        reference: what was said.
+        hypothesis: what was heard.
+        greedy: what greedy decoding makes of it, where the hypothesis comes from a decoder.
+        seconds: length of the recording.
+        fields: what the manifest says of it besides, the speaker included where known.
+    """
 
     id: str
     reference: str
     hypothesis: str
+    greedy: str | None = None
+    seconds: float | None = None
+    fields: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict:
-        """The result with its error counts, as JSON types."""
+        """Reference and hypothesis with their error counts, as JSON types."""
         words = word_errors(self.reference, self.hypothesis)
-        return {**dataclasses.asdict(self), "wer": words.rate, "word_errors": words.errors}
+        return {
+            "id": self.id,
+            "reference": self.reference,
+            "hypothesis": self.hypothesis,
+            "wer": words.rate,
+            "word_errors": words.errors,
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,15 +79,22 @@ class Evaluation:
         return total(word_errors(r.reference, r.hypothesis) for r in self.results)
 
     @property
+    def word_interval(self) -> Interval:
+        """The 95 % confidence interval of the word error rate, by bootstrap over utterances."""
+        counts = [word_errors(r.reference, r.hypothesis) for r in self.results]
+        return error_rate_interval([c.errors for c in counts], [c.reference_length for c in counts])
+
+    @property
     def characters(self) -> ErrorCounts:
         """Character errors of the whole corpus."""
         return total(character_errors(r.reference, r.hypothesis) for r in self.results)
 
     def to_dict(self) -> dict:
         """Rates, counts of words and their edits, utterances, as JSON types."""
-        words, characters = self.words, self.characters
+        words, characters, interval = self.words, self.characters, self.word_interval
         return {
             "wer": words.rate,
+            "wer_interval": [interval.low, interval.high],
             "cer": characters.rate,
             "words": words.reference_length,
             "characters": characters.reference_length,
@@ -74,19 +106,65 @@ class Evaluation:
             "audio_seconds": self.audio_seconds,
         }
 
+    def utterance_results(self, slices: Sequence[str]) -> list[UtteranceResult]:
+        """The utterances for a report.
+
+        Args:
+            slices: fields to slice by, such as of `slice_fields`.
+        """
+        return [
+            UtteranceResult(
+                id=result.id,
+                reference=result.reference,
+                hypotheses={"greedy": result.hypothesis}
+                if result.greedy is None
+                else {"with language model": result.hypothesis, "greedy": result.greedy},
+                seconds=result.seconds,
+                slices=slice_values(result.fields, result.seconds, slices),
+            )
+            for result in self.results
+        ]
+
     def summary(self) -> str:
         """The measurement for a terminal."""
-        words, characters = self.words, self.characters
+        words, characters, interval = self.words, self.characters, self.word_interval
         lines = [
             f"WER {words.rate:.2%} ({words.errors} errors in {words.reference_length} words: "
             f"{words.substitutions} substitutions, {words.insertions} insertions, "
-            f"{words.deletions} deletions)",
+            f"{words.deletions} deletions; 95 % confidence interval {interval.low:.2%} to "
+            f"{interval.high:.2%})",
             f"CER {characters.rate:.2%}",
             f"{len(self.results)} utterances, {self.audio_seconds / 60:.1f} minutes",
         ]
         if self.report.rejections:
             lines.append(self.report.summary())
         return "\n".join(lines)
+
+
+def slice_fields(manifest_path: str | os.PathLike, names: Sequence[str] | None = None) -> list[str]:
+    """The fields of a manifest by which errors are to be counted apart.
+
+    Args:
+        manifest_path: the corpus.
+        names: which ones. Defaults to the speaker, the length, and the fields of the manifest that
+            have few values.
+
+    Raises:
+        UserError: no utterance has one of these fields.
+    """
+    values = collections.defaultdict(set)
+    for utterance in parse_lines(manifest_path, RejectionReport()):
+        fields = _fields(utterance)
+        for name, value in slice_values(fields, None, list(fields)).items():
+            values[name].add(value)
+    if names is None:
+        further = [n for n in values if n != SPEAKER and 1 < len(values[n]) <= _FEW_VALUES]
+        return [name for name in (SPEAKER, DURATION, *further) if name in (DURATION, *values)]
+    for name in names:
+        if name not in (DURATION, *values):
+            known = ", ".join([DURATION, *values])
+            raise UserError(f"No utterance has a field {name!r} to slice by; found {known}.")
+    return list(names)
 
 
 def evaluate(
@@ -130,12 +208,26 @@ def evaluate(
     recognized = recognize_manifest(recognizer, manifest_path, report, split=split, raw=raw)
     for chunk in recognized:
         recognitions = [recognition for _, recognition, _ in chunk]
-        for (utterance, _, seconds), text in zip(chunk, texts(recognitions)):
+        for (utterance, recognition, seconds), text in zip(chunk, texts(recognitions)):
             reference = " ".join(utterance.transcript.split())
-            results.append(Result(utterance.id, reference, text))
+            results.append(
+                Result(
+                    utterance.id,
+                    reference,
+                    text,
+                    greedy=None if decoder is None else recognition.text,
+                    seconds=seconds,
+                    fields=_fields(utterance),
+                )
+            )
             audio_seconds += seconds
     report.enforce(max_bad_share)
     return Evaluation(results, report, audio_seconds)
+
+
+def _fields(utterance: Utterance) -> dict[str, object]:
+    speaker = {} if utterance.speaker is None else {SPEAKER: utterance.speaker}
+    return {**speaker, **utterance.extra}
 
 
 def _text_of(recognitions: list[Recognition]) -> Iterator[str]:

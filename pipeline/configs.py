@@ -10,7 +10,11 @@ import pathlib
 from ds2_tf.audio.reading import RawFormat
 from ds2_tf.config import Recipe, from_dict
 from ds2_tf.corpora.rejection import DEFAULT_LIMIT
+from ds2_tf.decoding.beam_search import BeamOptions
+from ds2_tf.decoding.tuning import DEFAULT_ALPHAS, DEFAULT_BETAS
 from ds2_tf.errors import UserError
+from ds2_tf.lm.building import DEFAULT_VOCABULARY_LIMIT
+from ds2_tf.metrics.slices import DURATION, SPEAKER
 from pipeline.ingestion.config import IngestionConfig
 from pipeline.ingestion.sources import ManifestSource
 from pipeline.kubeflow.config import KubeflowConfig
@@ -39,16 +43,70 @@ class SplitsConfig:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig:
-    """What a model must reach to be pushed.
+    """What is measured, and what a model must reach to be pushed.
 
     Attributes:
         max_wer: largest word error rate of the evaluation split, 0.2 for 20 %.
         max_wer_increase: how much larger than that of the last blessed model the word error rate
             may be; 0 asks for one that is as good. Defaults to 0.
+        max_wer_with_lm: as `max_wer`, for decoding with the language model. Defaults to no limit.
+        max_wer_with_lm_increase: as `max_wer_increase`, for decoding with the language model; the
+            last blessed model is decoded with its own. Defaults to no limit.
+        slices: fields of the manifest by which errors are also counted apart; "duration" stands for
+            buckets of the length. Defaults to speaker and duration.
     """
 
     max_wer: float
     max_wer_increase: float = 0.0
+    max_wer_with_lm: float | None = None
+    max_wer_with_lm_increase: float | None = None
+    slices: tuple[str, ...] = (SPEAKER, DURATION)
+
+
+@dataclasses.dataclass(frozen=True)
+class LanguageModelConfig:
+    """The language model: of the training transcripts, and of other text.
+
+    Attributes:
+        texts: further texts, a sentence a line (.gz too). Defaults to none.
+        order: the longest n-gram's length, 2 to 6. Defaults to 5.
+        prune: n-grams that occur as often or less are dropped: a number for each length from 1, the
+            last for all longer ones. Defaults to none.
+        vocabulary_limit: the most frequent words are kept. Defaults to 400,000.
+        by_character: make a model of characters. Defaults to one of words.
+        language: of the texts, such as "en" or "none" (`ds2_tf.text.normalization`). Defaults to
+            "en" for the English alphabet and to "none" for others.
+    """
+
+    texts: tuple[str, ...] = ()
+    order: int = 5
+    prune: tuple[int, ...] = ()
+    vocabulary_limit: int = DEFAULT_VOCABULARY_LIMIT
+    by_character: bool = False
+    language: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderConfig:
+    """Decoding with the language model, and how its weights are found.
+
+    Attributes:
+        search: options of the search; alpha and beta are found. The vocabulary is closed unless
+            `open_vocabulary` is set.
+        alphas: of the coarse grid.
+        betas: of the coarse grid.
+        refinements: rounds of smaller steps around the best. Defaults to 2.
+        beam_sizes: the smallest of these that makes no more errors than the largest is chosen.
+            Defaults to that of the search.
+        max_utterances: most utterances of the dev split to tune on. Defaults to 500.
+    """
+
+    search: BeamOptions = BeamOptions()
+    alphas: tuple[float, ...] = DEFAULT_ALPHAS
+    betas: tuple[float, ...] = DEFAULT_BETAS
+    refinements: int = 2
+    beam_sizes: tuple[int, ...] = ()
+    max_utterances: int = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,12 +115,18 @@ class StepsConfig:
 
     Attributes:
         validate_data: statistics, schema and anomalies, before training. Defaults to true.
+        language_model: build a language model, tune a decoder for the model, evaluate with it and
+            push it in the model's assets.extra. It takes KenLM's programs (make kenlm). Defaults to
+            false.
+        report: a page for people to read about the evaluation. Defaults to true.
         check_saved_model: run recordings through the exported model in a process of its own,
             before pushing. Defaults to true.
         push: put a blessed model where servers look. Defaults to true.
     """
 
     validate_data: bool = True
+    language_model: bool = False
+    report: bool = True
     check_saved_model: bool = True
     push: bool = True
 
@@ -75,7 +139,7 @@ class PipelineConfig:
         name: of the pipeline, in the metadata.
         root: directory of all that the pipeline makes.
         recipe: path of the recipe.
-        evaluation: thresholds.
+        evaluation: slices and thresholds.
         manifest: path or file pattern of the manifest with all splits.
         manifests: instead of `manifest`, a path or file pattern for each split.
         splits: see `SplitsConfig`.
@@ -84,7 +148,9 @@ class PipelineConfig:
         raw: the format of headerless recordings, where the corpus has them.
         serving: base path of pushed models. Defaults to `serving` under the root.
         metadata: the SQLite file of the metadata. Defaults to `metadata.sqlite` under the root.
-        steps: optional steps. All are on by default.
+        language_model: how it is built, where `steps.language_model` is on.
+        decoder: how it is used, where `steps.language_model` is on.
+        steps: optional steps.
         beam_args: options of the Beam runner. Defaults to one process on this machine.
         kubeflow: how the pipeline runs on Kubeflow; see `pipeline.kubeflow.config`.
     """
@@ -101,6 +167,8 @@ class PipelineConfig:
     raw: RawFormat | None = None
     serving: str | None = None
     metadata: str | None = None
+    language_model: LanguageModelConfig = LanguageModelConfig()
+    decoder: DecoderConfig = DecoderConfig()
     steps: StepsConfig = StepsConfig()
     beam_args: tuple[str, ...] = ()
     kubeflow: KubeflowConfig | None = None
@@ -117,6 +185,11 @@ class PipelineConfig:
             name = getattr(splits, use)
             if known is not None and name not in known:
                 raise UserError(f"splits.{use} is {name!r}, and the splits are {', '.join(known)}.")
+        for limit in ("max_wer_with_lm", "max_wer_with_lm_increase"):
+            if getattr(self.evaluation, limit) is not None and not self.steps.language_model:
+                raise UserError(
+                    f"evaluation.{limit} needs a language model: set steps.language_model to true."
+                )
 
     @property
     def sources(self) -> list[ManifestSource]:
@@ -176,6 +249,10 @@ def load_pipeline_config(path: str | os.PathLike) -> PipelineConfig:
         config,
         manifests=config.manifests
         and {split: absolute(name) for split, name in config.manifests.items()},
+        language_model=dataclasses.replace(
+            config.language_model,
+            texts=tuple(absolute(name) for name in config.language_model.texts),
+        ),
         **{
             field: absolute(getattr(config, field))
             for field in ("root", "recipe", "manifest", "serving", "metadata")

@@ -6,9 +6,10 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+from collections.abc import Sequence
 
 import tensorflow_data_validation as tfdv
-from tfx.components import Evaluator, ExampleValidator, StatisticsGen
+from tfx.components import ExampleValidator, StatisticsGen
 from tfx.dsl.components.base import base_component, base_node
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.placeholder.placeholder import Placeholder
@@ -21,10 +22,15 @@ from tfx.types.channel import Channel
 from ds2_tf.config import to_dict
 from ds2_tf.recipes import load_recipe
 from pipeline.components.anomaly_gate import AnomalyGate
+from pipeline.components.artifacts import DecoderPackageArtifact
 from pipeline.components.baseline import LatestOtherBlessedModelStrategy
 from pipeline.components.corpus_fingerprint import CorpusFingerprint
 from pipeline.components.corpus_statistics import CorpusStatistics
+from pipeline.components.decoder_tuner import DecoderTuner
+from pipeline.components.evaluation_report import EvaluationReport
+from pipeline.components.evaluator import Evaluator
 from pipeline.components.example_gen import AudioExampleGen
+from pipeline.components.language_model import LanguageModel
 from pipeline.components.pushed_baseline import LastPushedVersion, PushedBaseline
 from pipeline.components.pusher import ModelPusher
 from pipeline.components.record_schema import RecordSchema
@@ -32,6 +38,7 @@ from pipeline.components.saved_model_check import SavedModelCheck
 from pipeline.components.trainer import Trainer
 from pipeline.configs import PipelineConfig
 from pipeline.evaluation.eval_config import make_eval_config
+from pipeline.ingestion.config import IngestionConfig
 from pipeline.ingestion.content_hash import ContentHashes
 from pipeline.ingestion.sources import corpus_fingerprint, expand_manifests
 from pipeline.source_hash import source_hash
@@ -93,13 +100,21 @@ def create_pipeline(config: PipelineConfig, *, looking_steps: bool = False) -> P
         source_hash=source_hash("pipeline.components.trainer"),
     )
     model = trainer.outputs["model"]
-    baseline, baseline_steps = _baseline(config, model, looking_steps)
+    baseline, baseline_decoder, baseline_steps = _baseline(config, model, looking_steps)
+    decoding = []
+    if config.steps.language_model:
+        decoding = _decoding(config, ingestion, examples, model, looking_steps)
+    decoder = decoding[-1].outputs["decoder"] if decoding else None
     evaluator = Evaluator(
         examples=examples,
         model=model,
+        decoder=decoder,
         baseline_model=baseline,
-        eval_config=make_eval_config(config.evaluation),
-        example_splits=[splits.evaluation],
+        baseline_decoder=baseline_decoder,
+        eval_config=make_eval_config(config.evaluation, with_lm=bool(decoder)),
+        slices=config.evaluation.slices,
+        split=splits.evaluation,
+        source_hash=source_hash("pipeline.components.evaluator"),
     )
     components: list[base_node.BaseNode] = [
         *corpus_steps,
@@ -107,9 +122,19 @@ def create_pipeline(config: PipelineConfig, *, looking_steps: bool = False) -> P
         *validation,
         statistics,
         trainer,
+        *decoding,
         *baseline_steps,
         evaluator,
     ]
+    if config.steps.report:
+        components.append(
+            EvaluationReport(
+                evaluation=evaluator.outputs["evaluation"],
+                title=f"{config.name}: {splits.evaluation}",
+                slices=json.dumps(config.evaluation.slices),
+                source_hash=source_hash("pipeline.components.evaluation_report"),
+            )
+        )
     infra_blessing = None
     if config.steps.check_saved_model:
         check = SavedModelCheck(
@@ -129,6 +154,7 @@ def create_pipeline(config: PipelineConfig, *, looking_steps: bool = False) -> P
                 model=model,
                 model_blessing=evaluator.outputs["blessing"],
                 infra_blessing=infra_blessing,
+                decoder=decoder,
                 push_destination=pusher_pb2.PushDestination(
                     filesystem=pusher_pb2.PushDestination.Filesystem(
                         base_directory=config.serving_directory
@@ -162,19 +188,64 @@ def _fingerprint(
 
 def _baseline(
     config: PipelineConfig, model: Channel, looking_steps: bool
-) -> tuple[Channel, list[base_node.BaseNode]]:
-    """The model that a candidate is measured against, and the steps that find it."""
+) -> tuple[Channel, Channel | None, list[base_node.BaseNode]]:
+    """The model that a candidate is measured against, its decoder, and the steps that find them."""
+    with_decoder = config.steps.language_model
     if looking_steps:
         version = LastPushedVersion(model=model, serving=config.serving_directory)
         step = PushedBaseline(version=version.outputs["version"].future()[0].value)
-        return step.outputs["baseline"], [version, step]
-    resolver = Resolver(
-        strategy_class=LatestOtherBlessedModelStrategy,
-        candidate=model,
-        baseline=Channel(type=standard_artifacts.Model),
-        blessing=Channel(type=standard_artifacts.ModelBlessing),
-    ).with_id("Baseline")
-    return resolver.outputs["baseline"], [resolver]
+        steps = [version, step]
+    else:
+        decoders = {"baseline_decoder": Channel(type=DecoderPackageArtifact)}
+        step = Resolver(
+            strategy_class=LatestOtherBlessedModelStrategy,
+            candidate=model,
+            baseline=Channel(type=standard_artifacts.Model),
+            blessing=Channel(type=standard_artifacts.ModelBlessing),
+            **(decoders if with_decoder else {}),
+        ).with_id("Baseline")
+        steps = [step]
+    decoder = step.outputs["baseline_decoder"] if with_decoder else None
+    return step.outputs["baseline"], decoder, steps
+
+
+def _decoding(
+    config: PipelineConfig,
+    ingestion: IngestionConfig,
+    examples: Channel,
+    model: Channel,
+    looking_steps: bool,
+) -> list[base_component.BaseComponent]:
+    """The language model, and the decoder that is tuned for the model."""
+    texts = config.language_model.texts
+    # Elsewhere the texts may not be at hand: one that changes wants a new name there.
+    contents = list(texts) if looking_steps else _contents(config, texts)
+    language_model = LanguageModel(
+        examples=examples,
+        config=json.dumps(to_dict(config.language_model), sort_keys=True),
+        ingestion=ingestion.to_json(),
+        split=config.splits.train,
+        text_contents=json.dumps(contents),
+        source_hash=source_hash("pipeline.components.language_model"),
+    )
+    tuner = DecoderTuner(
+        examples=examples,
+        model=model,
+        language_model=language_model.outputs["language_model"],
+        config=json.dumps(to_dict(config.decoder), sort_keys=True),
+        ingestion=ingestion.to_json(),
+        split=config.splits.dev,
+        source_hash=source_hash("pipeline.components.decoder_tuner"),
+    )
+    return [language_model, tuner]
+
+
+def _contents(config: PipelineConfig, paths: Sequence[str]) -> list[str]:
+    """Hashes of files."""
+    hashes = ContentHashes(os.path.join(config.work_directory, "language_model", "hashes.tsv"))
+    found = hashes.of(paths)
+    hashes.save()
+    return found
 
 
 def _data_validation(examples: Channel) -> list[base_component.BaseComponent]:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 
 from pipeline.components import pusher, saved_model_check
+from pipeline.components.artifacts import report_path
 from pipeline.evaluation.outcome import EvaluationOutcome, read_evaluation
 from pipeline.local_runner import FAILED, ComponentRun
 
@@ -24,6 +25,7 @@ class RunSummary:
         problems: why the model cannot be served.
         pushed: the directory of the pushed version.
         present_before: whether the model was there before this run.
+        report: the page about the evaluation, None where there is none.
     """
 
     components: list[tuple[str, str, float]]
@@ -32,6 +34,7 @@ class RunSummary:
     problems: list[str]
     pushed: str | None
     present_before: bool
+    report: str | None = None
 
     @property
     def rejections(self) -> list[str]:
@@ -56,6 +59,7 @@ class RunSummary:
             "not_blessed_because": self.rejections,
             "pushed": self.pushed,
             "present_before": self.present_before,
+            "report": self.report,
         }
 
     def text(self) -> str:
@@ -64,15 +68,9 @@ class RunSummary:
             f"{name:18} {state:8} {seconds:7.1f} s" for name, state, seconds in self.components
         ]
         if self.evaluation:
-            line = (
-                f"word error rate {self.evaluation.word_error_rate:.2%}, "
-                f"character error rate {self.evaluation.character_error_rate:.2%}"
-            )
-            if self.evaluation.baseline_word_error_rate is not None:
-                line += (
-                    f" (last blessed model: {self.evaluation.baseline_word_error_rate:.2%} words)"
-                )
-            lines.append(line)
+            lines += _rate_lines(self.evaluation)
+        if self.report:
+            lines.append(f"report: {self.report}")
         if self.failed:
             lines.append(f"FAILED in {self.failed}: nothing was pushed.")
         elif self.rejections:
@@ -83,6 +81,37 @@ class RunSummary:
         else:
             lines.append("blessed; nothing was pushed, since steps.push is off")
         return "\n".join(lines)
+
+
+def _rate_lines(found: EvaluationOutcome) -> list[str]:
+    """Error rates, greedy and with the language model, beside those of the last blessed model."""
+    lines = []
+    for decoding, words, interval, characters, baseline in (
+        (
+            "",
+            found.word_error_rate,
+            found.word_error_rate_interval,
+            found.character_error_rate,
+            found.baseline_word_error_rate,
+        ),
+        (
+            "with language model: ",
+            found.word_error_rate_with_lm,
+            found.word_error_rate_with_lm_interval,
+            found.character_error_rate_with_lm,
+            found.baseline_word_error_rate_with_lm,
+        ),
+    ):
+        if words is None:
+            continue
+        line = f"{decoding}word error rate {words:.2%}"
+        if interval:
+            line += f" (95 % confidence: {interval[0]:.2%} to {interval[1]:.2%})"
+        line += f", character error rate {characters:.2%}"
+        if baseline is not None:
+            line += f" (last blessed model: {baseline:.2%} words)"
+        lines.append(line)
+    return lines
 
 
 def summarize(runs: Sequence[ComponentRun]) -> RunSummary:
@@ -97,9 +126,11 @@ def summarize(runs: Sequence[ComponentRun]) -> RunSummary:
         for key, artifacts in run.outputs.items()
         if artifacts
     }
-    evaluation, problems, pushed, present_before = None, [], None, False
+    evaluation, problems, pushed, present_before, report = None, [], None, False, None
     if artifact := outputs.get(("Evaluator", "evaluation")):
         evaluation = read_evaluation(artifact.uri)
+    if artifact := outputs.get(("EvaluationReport", "report")):
+        report = report_path(artifact)
     if artifact := outputs.get(("SavedModelCheck", "blessing")):
         path = os.path.join(artifact.uri, saved_model_check.RESULT_NAME)
         with open(path, encoding="utf-8") as file:
@@ -118,4 +149,5 @@ def summarize(runs: Sequence[ComponentRun]) -> RunSummary:
         problems=problems,
         pushed=pushed,
         present_before=present_before,
+        report=report,
     )

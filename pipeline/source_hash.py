@@ -17,7 +17,7 @@ _PACKAGES = ("ds2_tf", "pipeline", "serving")
 def source_hash(*modules: str) -> str:
     """A hash of modules of this project and of all that they import of it, directly or not.
 
-    Comments, docstrings and layout do not count.
+    Comments, docstrings and layout of Python do not count.
 
     Args:
         modules: names; without any, all of ds2_tf.
@@ -25,7 +25,16 @@ def source_hash(*modules: str) -> str:
     digest = hashlib.sha256()
     for name in sorted(_closure(modules) if modules else _all_of_ds2_tf()):
         digest.update(f"{name}\0{_code(_path(name))}\0".encode())
+        for path in _native_sources(_path(name)):
+            digest.update(f"{path.name}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _native_sources(module: pathlib.Path) -> list[pathlib.Path]:
+    """The C++ that belongs to a package: what lies in its folder `native`."""
+    if module.name != "__init__.py":
+        return []
+    return sorted(path for path in module.parent.glob("native/*") if path.is_file())
 
 
 def _closure(modules: tuple[str, ...]) -> set[str]:

@@ -146,6 +146,18 @@ def audio_duration(source: str | os.PathLike, *, raw: RawFormat | None = None) -
         return file.frames / file.samplerate
 
 
+def audio_format(
+    source: str | os.PathLike | bytes, *, raw: RawFormat | None = None
+) -> tuple[int, int]:
+    """Samples per second and channels of a recording, as it is stored.
+
+    Raises:
+        AudioError: as `read_audio`, but for damage that only decoding shows.
+    """
+    with _open(*_open_arguments(source, raw)) as file:
+        return file.samplerate, file.channels
+
+
 def _in_right_byte_order(samples: np.ndarray, name: str) -> np.ndarray:
     integers = np.rint(samples * 2.0**15).astype("<i2")
     if not bytes_are_swapped(integers[:, 0]):

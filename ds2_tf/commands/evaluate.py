@@ -21,6 +21,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", metavar="FILE", help="write every reference and hypothesis as JSON lines"
     )
+    parser.add_argument(
+        "--report",
+        metavar="FILE.html",
+        help="write a page to read: rates with confidence intervals, by slice, utterances with "
+        "their errors, confused words",
+    )
+    parser.add_argument(
+        "--slice",
+        action="append",
+        metavar="FIELD",
+        help="with --report: count errors apart by this field of the manifest, or by duration; may "
+        "be repeated (default: speaker, duration and fields with few values)",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     add_raw_arguments(parser)
 
@@ -28,8 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs `ds2 evaluate`."""
     from ds2_tf.commands.corpus_arguments import raw_format
-    from ds2_tf.evaluation import evaluate
+    from ds2_tf.errors import UserError
+    from ds2_tf.evaluation import evaluate, slice_fields
 
+    if args.slice and not args.report:
+        raise UserError("--slice needs --report.")
+    # Before the work, of which a misspelled name would leave nothing.
+    slices = slice_fields(args.manifest, args.slice) if args.report else []
     evaluation = evaluate(
         args.model,
         args.manifest,
@@ -42,6 +60,18 @@ def run(args: argparse.Namespace) -> int:
         with open(args.output, "w", encoding="utf-8") as file:
             for result in evaluation.results:
                 file.write(json.dumps(result.to_dict(), ensure_ascii=False) + "\n")
+    if args.report:
+        from ds2_tf.reports.evaluation_report import evaluation_page
+
+        name = f"{args.manifest} ({args.split})" if args.split else args.manifest
+        rejected = evaluation.report.rejections
+        page = evaluation_page(
+            evaluation.utterance_results(slices),
+            title=f"{args.model} on {name}",
+            notes=evaluation.report.summary().splitlines() if rejected else (),
+        )
+        with open(args.report, "w", encoding="utf-8") as file:
+            file.write(page)
     if args.json:
         print(json.dumps(evaluation.to_dict()))
     else:

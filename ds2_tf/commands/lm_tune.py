@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     from ds2_tf.corpora.rejection import RejectionReport
     from ds2_tf.decoding.package import load_package, write_package
     from ds2_tf.decoding.surface_plot import plot_surface
-    from ds2_tf.decoding.tuning import DEFAULT_ALPHAS, DEFAULT_BETAS, tune
+    from ds2_tf.decoding.tuning import DEFAULT_ALPHAS, DEFAULT_BETAS, DevelopmentSet, tune
     from ds2_tf.evaluation import recognize_manifest
     from ds2_tf.recognizer import Recognizer
 
@@ -83,18 +83,17 @@ def run(args: argparse.Namespace) -> int:
         ]
         if report.rejections:
             print(report.summary(), file=sys.stderr)
-        return items
+        return DevelopmentSet([x for x, _ in items], [text for _, text in items])
 
     development = utterances(args.split)
     if args.check_split:
         check = utterances(args.check_split)
     else:
-        check = development[2::3]
-        development = [item for index, item in enumerate(development) if index % 3 != 2]
+        development, check = development.parts()
     tuning = tune(
         package,
-        _development_set(development),
-        _development_set(check),
+        development,
+        check,
         alphas=args.alphas or DEFAULT_ALPHAS,
         betas=args.betas or DEFAULT_BETAS,
         refinements=args.refinements,
@@ -106,9 +105,3 @@ def run(args: argparse.Namespace) -> int:
         plot_surface(tuning, args.plot)
     print(json.dumps(tuning.to_dict()) if args.json else tuning.summary())
     return 0
-
-
-def _development_set(items):
-    from ds2_tf.decoding.tuning import DevelopmentSet
-
-    return DevelopmentSet([x for x, _ in items], [text for _, text in items])

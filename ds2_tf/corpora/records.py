@@ -17,7 +17,7 @@ import numbers
 import os
 import pathlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -125,6 +125,26 @@ def read_records(record_files: Sequence[str], num_bins: int):
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     ).prefetch(tf.data.AUTOTUNE)
+
+
+def read_transcripts(record_files: Sequence[str]) -> Iterator[str]:
+    """Yields the transcripts of record files, in their order.
+
+    Args:
+        record_files: paths, gzipped where they end in `.gz`.
+
+    Raises:
+        UserError: there are no files.
+    """
+    import tensorflow as tf
+
+    if not record_files:
+        raise UserError("No record files were given.")
+    files = [str(path) for path in record_files]
+    feature = {"transcript": tf.io.FixedLenFeature([], tf.string)}
+    records = tf.data.TFRecordDataset(files, compression_type=compression_of(files[0]))
+    for record in records.map(lambda serialized: tf.io.parse_single_example(serialized, feature)):
+        yield record["transcript"].numpy().decode("utf-8")
 
 
 def split_files(directory: str | os.PathLike, split: str) -> list[str]:

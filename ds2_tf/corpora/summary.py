@@ -5,28 +5,18 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import functools
-import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from ds2_tf.audio.reading import AudioError, RawFormat, read_audio
-from ds2_tf.corpora.manifest import Utterance, read_manifest, resolve_audio, split_order
-from ds2_tf.corpora.parallel import map_in_processes
+from ds2_tf.audio.reading import RawFormat
+from ds2_tf.corpora.manifest import Utterance, split_order
+from ds2_tf.corpora.measuring import CorpusMeasurements, measure_corpus
 from ds2_tf.text.alphabet import Alphabet
 
 PERCENTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)
 
-_SAMPLE_RATE = 16000
-# A recording is clipped where so many samples in a row lie at full scale.
-_CLIPPED_RUN = 3
-_FULL_SCALE = 0.999
-# A stretch of 20 ms is silent this far under the loudest of its recording.
-_SILENCE_SAMPLES = 320
-_SILENCE_DECIBELS = 40.0
 # Examples named in the terminal.
 _MOST_NAMED = 5
 
@@ -70,6 +60,14 @@ class CorpusSummary:
             not read.
         silent_share: share of the time that is 40 dB or more below the loudest 20 ms of its
             recording; None if not read.
+        characters: how often each occurs, most frequent first.
+        formats: recordings by sample rate and channels, such as "16000 Hz, 1 channel"; None if not
+            read.
+        leading_quiet: percentiles of the seconds, silent in that sense, before the first sound;
+            None if not read.
+        trailing_quiet: percentiles of those after the last sound; None if not read.
+        peak_decibels: percentiles of the loudest sample, in decibels below full scale; None if not
+            read.
     """
 
     splits: dict[str, SplitSummary]
@@ -85,6 +83,11 @@ class CorpusSummary:
     unreadable: int | None
     clipped_share: float | None
     silent_share: float | None
+    characters: dict[str, int]
+    formats: dict[str, int] | None
+    leading_quiet: dict[str, float] | None
+    trailing_quiet: dict[str, float] | None
+    peak_decibels: dict[str, float] | None
 
     def to_dict(self) -> dict:
         """The summary as JSON types."""
@@ -102,7 +105,12 @@ class CorpusSummary:
         for name, values in (
             ("seconds", self.seconds),
             ("characters per second", self.characters_per_second),
+            ("leading quiet, s", self.leading_quiet),
+            ("trailing quiet, s", self.trailing_quiet),
+            ("peak, dB", self.peak_decibels),
         ):
+            if values is None:
+                continue
             lines.append(f"{name:22}" + "".join(f"{value:7.2f}" for value in values.values()))
         lines += ["", f"distinct words: {self.distinct_words:,}"]
         unknown = ", ".join(f"{c!r} in {n}" for c, n in self.unknown_characters.items())
@@ -114,21 +122,14 @@ class CorpusSummary:
             f"{self.transcripts_across_splits:,} transcripts are in more than one split"
         )
         if self.repeated_audio is not None:
+            formats = (f"{count:,} of {name}" for name, count in self.formats.items())
+            lines.append(f"recordings: {'; '.join(formats) or 'none'}")
             groups = [" = ".join(ids) for ids in self.repeated_audio]
             lines.append(f"recordings with the same samples: {_examples(groups)}")
             lines.append(f"unreadable recordings: {self.unreadable}")
             lines.append(f"clipped recordings: {self.clipped_share:.2%}")
             lines.append(f"silence: {self.silent_share:.2%} of the time")
         return "\n".join(lines)
-
-
-class _Recording(NamedTuple):
-    """What is kept of a recording after reading it."""
-
-    digest: bytes
-    seconds: float
-    clipped: bool
-    silent_seconds: float
 
 
 def summarize_corpus(
@@ -154,19 +155,17 @@ def summarize_corpus(
     Raises:
         ManifestError: a line of the manifest is not an utterance.
     """
-    utterances = list(read_manifest(manifest_path))
-    recordings: list[_Recording | None] = [None] * len(utterances)
-    if read_recordings:
-        measure = functools.partial(_measure, manifest_path=os.fspath(manifest_path), raw=raw)
-        recordings = list(
-            map_in_processes(
-                measure, utterances, description="Measuring", jobs=jobs, progress=progress
-            )
-        )
-    seconds = [
-        recording.seconds if recording else utterance.duration
-        for utterance, recording in zip(utterances, recordings)
-    ]
+    return summarize_measurements(
+        measure_corpus(
+            manifest_path, read_recordings=read_recordings, raw=raw, jobs=jobs, progress=progress
+        ),
+        alphabet,
+    )
+
+
+def summarize_measurements(measurements: CorpusMeasurements, alphabet: Alphabet) -> CorpusSummary:
+    """Sums up what was measured; see `summarize_corpus`."""
+    utterances, seconds = measurements.utterances, measurements.seconds
     timed = [(u, s) for u, s in zip(utterances, seconds) if s]
     by_split = collections.defaultdict(list)
     for utterance, length in zip(utterances, seconds):
@@ -193,37 +192,11 @@ def summarize_corpus(
         transcripts_across_splits=len(
             _in_several_splits((u.transcript, u.split) for u in utterances)
         ),
-        **_summarize_recordings(utterances, recordings if read_recordings else None),
+        characters=dict(
+            collections.Counter("".join(u.transcript for u in utterances)).most_common()
+        ),
+        **_summarize_recordings(measurements),
     )
-
-
-def _measure(utterance: Utterance, manifest_path: str, raw: RawFormat | None) -> _Recording | None:
-    try:
-        samples = read_audio(
-            resolve_audio(utterance, manifest_path), sample_rate=_SAMPLE_RATE, raw=raw
-        )
-    except AudioError:
-        return None
-    return _Recording(
-        digest=hashlib.sha256(samples.tobytes()).digest(),
-        seconds=len(samples) / _SAMPLE_RATE,
-        clipped=_is_clipped(samples),
-        silent_seconds=_silent_stretches(samples) * _SILENCE_SAMPLES / _SAMPLE_RATE,
-    )
-
-
-def _is_clipped(samples: np.ndarray) -> bool:
-    full = np.abs(samples) >= _FULL_SCALE
-    run = full[: len(full) - _CLIPPED_RUN + 1]
-    for shift in range(1, _CLIPPED_RUN):
-        run = run & full[shift : len(run) + shift]
-    return bool(run.any())
-
-
-def _silent_stretches(samples: np.ndarray) -> int:
-    whole = samples[: len(samples) // _SILENCE_SAMPLES * _SILENCE_SAMPLES]
-    power = np.square(whole.reshape(-1, _SILENCE_SAMPLES)).mean(axis=1)
-    return int((power <= power.max(initial=0.0) * 10 ** (-_SILENCE_DECIBELS / 10)).sum())
 
 
 def _summarize_split(members: Sequence[tuple[Utterance, float | None]]) -> SplitSummary:
@@ -236,22 +209,27 @@ def _summarize_split(members: Sequence[tuple[Utterance, float | None]]) -> Split
     )
 
 
-def _summarize_recordings(
-    utterances: Sequence[Utterance], recordings: Sequence[_Recording | None] | None
-) -> dict:
-    names = ("repeated_audio", "unreadable", "clipped_share", "silent_share")
-    if recordings is None:
+def _summarize_recordings(measurements: CorpusMeasurements) -> dict:
+    names = (
+        *("repeated_audio", "unreadable", "clipped_share", "silent_share"),
+        *("formats", "leading_quiet", "trailing_quiet", "peak_decibels"),
+    )
+    if measurements.recordings is None:
         return dict.fromkeys(names)
-    read = [recording for recording in recordings if recording is not None]
+    read = [recording for recording in measurements.recordings if recording is not None]
     ids_by_digest = collections.defaultdict(list)
-    for utterance, recording in zip(utterances, recordings):
+    for utterance, recording in zip(measurements.utterances, measurements.recordings):
         if recording is not None:
             ids_by_digest[recording.digest].append(utterance.id)
     return {
         "repeated_audio": [ids for ids in ids_by_digest.values() if len(ids) > 1],
-        "unreadable": len(recordings) - len(read),
+        "unreadable": len(measurements.recordings) - len(read),
         "clipped_share": sum(r.clipped for r in read) / max(len(read), 1),
         "silent_share": sum(r.silent_seconds for r in read) / (sum(r.seconds for r in read) or 1.0),
+        "formats": dict(collections.Counter(r.format for r in read).most_common()),
+        "leading_quiet": _percentiles([r.leading_seconds for r in read]),
+        "trailing_quiet": _percentiles([r.trailing_seconds for r in read]),
+        "peak_decibels": _percentiles([r.peak_decibels for r in read]),
     }
 
 

@@ -44,6 +44,18 @@ class DevelopmentSet:
     log_probs: Sequence[np.ndarray]
     references: Sequence[str]
 
+    def parts(self) -> tuple[DevelopmentSet, DevelopmentSet]:
+        """Two parts, to tune on and to check on: every third utterance is for the check."""
+        indices = range(len(self.references))
+        tuned_on = [index for index in indices if index % 3 != 2]
+        return self._part(tuned_on), self._part(indices[2::3])
+
+    def _part(self, indices: Sequence[int]) -> DevelopmentSet:
+        return DevelopmentSet(
+            [self.log_probs[index] for index in indices],
+            [self.references[index] for index in indices],
+        )
+
     def measure(self, texts: Sequence[str]) -> Measurement:
         """Counts the errors of the texts, one for each utterance."""
         pairs = list(zip(self.references, texts, strict=True))
@@ -199,8 +211,9 @@ def tune(
         raise UserError(
             f"With the best weights, alpha {alpha:.4g} and beta {beta:.4g}, the WER is "
             f"{measured.words.rate:.2%}, and {greedy.words.rate:.2%} without the language model: "
-            "it does not fit these utterances. Build it from text more like them, or make the "
-            "package with --open-vocabulary."
+            "it does not fit these utterances. Build it from text more like them, or open the "
+            "vocabulary (ds2 lm package --open-vocabulary; decoder.search.open_vocabulary in the "
+            "configuration of a pipeline)."
         )
     return Tuning(
         options=options,

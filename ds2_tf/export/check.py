@@ -17,7 +17,7 @@ from ds2_tf.audio.wav import wav_bytes
 SIGNATURES = {
     "serving_default": ({"samples", "num_samples"}, {"log_probs", "num_frames"}),
     "transcribe": ({"wav"}, {"text", "score", "num_frames", "sample_rate"}),
-    "eval_examples": ({"examples"}, {"hypothesis"}),
+    "eval_examples": ({"examples"}, {"hypothesis", "log_probs", "num_frames"}),
 }
 # A model for streams has all of these, any other none.
 STREAMING_SIGNATURES = {

@@ -94,15 +94,17 @@ def _signatures(network: DeepSpeech2, description: ModelDescription) -> dict:
         )
         num_frames = tf.cast(parsed["num_frames"], tf.int32)
         # The maximum of a batch of none is the least of all numbers.
-        frames = tf.maximum(tf.reduce_max(num_frames), 1)
+        longest = tf.maximum(tf.reduce_max(num_frames), 1)
         # The padding kernel knows 16-bit integers and not 16-bit floats.
         bits = tf.io.decode_raw(
-            parsed["spectrogram"], tf.uint16, fixed_length=frames * features.num_bins * 2
+            parsed["spectrogram"], tf.uint16, fixed_length=longest * features.num_bins * 2
         )
-        half = tf.reshape(tf.bitcast(bits, tf.float16), [-1, frames, features.num_bins])
+        half = tf.reshape(tf.bitcast(bits, tf.float16), [-1, longest, features.num_bins])
         spectrogram = tf.cast(half, tf.float32)
-        text, _ = greedy_text(*log_probs(spectrogram, num_frames), labels)
-        return {"hypothesis": text[:, tf.newaxis]}
+        scores, frames = log_probs(spectrogram, num_frames)
+        text, _ = greedy_text(scores, frames, labels)
+        # The scores are for decoding with a language model, which no graph can do.
+        return {"hypothesis": text[:, tf.newaxis], "log_probs": scores, "num_frames": frames}
 
     return {
         "serving_default": serving_default,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 
 from tfx import types
@@ -16,6 +17,10 @@ FEATURES_PROPERTY = "features"
 ABSENT = "absent"
 # Kubeflow takes custom types only under names of this form.
 _NAMESPACE = "ds2-tf"
+# Property of a ModelBlessing: the decoder that the model was judged with, where there was one.
+DECODER_PROPERTY = "decoder_uri"
+# What the names of an evaluation's files of utterances start with.
+RESULTS_PREFIX = "utterances"
 
 
 class CorpusStatisticsArtifact(types.Artifact):
@@ -30,9 +35,47 @@ class AnomalyReport(types.Artifact):
     TYPE_NAME = f"{_NAMESPACE}.AnomalyReport"
 
 
+class LanguageModelArtifact(types.Artifact):
+    """An n-gram model in KenLM's binary format."""
+
+    TYPE_NAME = f"{_NAMESPACE}.LanguageModel"
+
+
+class DecoderPackageArtifact(types.Artifact):
+    """A language model with the weights that suit a model."""
+
+    TYPE_NAME = f"{_NAMESPACE}.DecoderPackage"
+
+
+class EvaluationReportArtifact(types.Artifact):
+    """An evaluation for people to read."""
+
+    TYPE_NAME = f"{_NAMESPACE}.EvaluationReport"
+
+
 def statistics_path(artifact: types.Artifact) -> str:
     """The file of a `CorpusStatisticsArtifact`."""
     return os.path.join(artifact.uri, "statistics.json")
+
+
+def language_model_path(artifact: types.Artifact) -> str:
+    """The file of a `LanguageModelArtifact`."""
+    return os.path.join(artifact.uri, "lm.binary")
+
+
+def decoder_path(artifact: types.Artifact) -> str:
+    """The package of a `DecoderPackageArtifact`; see `ds2_tf.decoding.package`."""
+    return os.path.join(artifact.uri, "ds2.decoder")
+
+
+def report_path(artifact: types.Artifact) -> str:
+    """The page of an `EvaluationReportArtifact`."""
+    return os.path.join(artifact.uri, "report.html")
+
+
+def result_files(evaluation: standard_artifacts.ModelEvaluation) -> list[str]:
+    """The files of `ds2_tf.metrics.utterance_result` in an evaluation."""
+    return sorted(glob.glob(os.path.join(glob.escape(evaluation.uri), f"{RESULTS_PREFIX}*")))
 
 
 def record_files(examples: types.Artifact, split: str) -> list[str]:

@@ -7,7 +7,7 @@ from tfx import types
 from tfx.components.evaluator import constants
 from tfx.dsl.components.common import resolver
 
-from pipeline.components.artifacts import FEATURES_PROPERTY
+from pipeline.components.artifacts import DECODER_PROPERTY, FEATURES_PROPERTY
 
 
 class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
@@ -17,7 +17,9 @@ class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
     without a change: the evaluation, with a new input, would not be cached. Models that understand
     other features than the candidate's cannot read its records, and are passed over.
 
-    Inputs: `candidate`, the model of this run; `baseline`, all models; `blessing`, all blessings.
+    Inputs: `candidate`, the model of this run; `baseline`, all models; `blessing`, all blessings;
+    and, where decoders are made, `baseline_decoder`, all decoders: the one with which the baseline
+    was blessed is kept.
     """
 
     def resolve_artifacts(
@@ -25,9 +27,12 @@ class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
     ) -> dict[str, list[types.Artifact]]:
         """Keeps one baseline, or none."""
         candidate = input_dict["candidate"][0]
-        blessed = {
-            blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY)
-            for blessing in input_dict["blessing"]
+        # By model, the latest blessing.
+        blessings = {
+            blessing.get_int_custom_property(
+                constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY
+            ): blessing
+            for blessing in sorted(input_dict["blessing"], key=lambda blessing: blessing.id)
             if blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY)
             == constants.BLESSED_VALUE
         }
@@ -35,9 +40,15 @@ class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
         comparable = [
             model
             for model in input_dict["baseline"]
-            if model.id in blessed
+            if model.id in blessings
             and model.id != candidate.id
             and model.get_string_custom_property(FEATURES_PROPERTY) == features
         ]
         latest = max(comparable, key=lambda model: model.id, default=None)
-        return {**input_dict, "baseline": [latest] if latest else []}
+        resolved = {**input_dict, "baseline": [latest] if latest else []}
+        if "baseline_decoder" in input_dict:
+            uri = latest and blessings[latest.id].get_string_custom_property(DECODER_PROPERTY)
+            resolved["baseline_decoder"] = [
+                decoder for decoder in input_dict["baseline_decoder"] if decoder.uri == uri
+            ]
+        return resolved

@@ -8,13 +8,20 @@ import os
 import pathlib
 import shutil
 import time
+from collections.abc import Mapping
 
 from tfx import types
-from tfx.components.pusher import component, executor
-from tfx.dsl.components.base import executor_spec
+from tfx.components.pusher import executor
+from tfx.dsl.components.base import base_component, executor_spec
 from tfx.proto import pusher_pb2
-from tfx.types import artifact_utils, standard_component_specs
+from tfx.types import artifact_utils, standard_artifacts, standard_component_specs
+from tfx.types.component_spec import ChannelParameter
 from tfx.utils import proto_utils
+
+from pipeline.components.artifacts import DecoderPackageArtifact, decoder_path
+
+# Where the decoder of a pushed model lies, within its version.
+DECODER_NAME = "assets.extra/ds2.decoder"
 
 PUSHED = "pushed"
 PUSHED_DESTINATION = "pushed_destination"
@@ -23,12 +30,17 @@ PUSHED_VERSION = "pushed_version"
 PRESENT_BEFORE = "present_before"
 
 
-def directory_digest(directory: str | os.PathLike) -> str:
-    """A hash of the names and contents of all files under a directory."""
+def files_under(directory: str | os.PathLike) -> dict[str, pathlib.Path]:
+    """All files under a directory, by their names relative to it."""
     directory = pathlib.Path(directory)
+    return {str(p.relative_to(directory)): p for p in directory.rglob("*") if p.is_file()}
+
+
+def content_digest(files: Mapping[str, pathlib.Path]) -> str:
+    """A hash of names and contents of files."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
-        digest.update(f"{path.relative_to(directory)}\0".encode())
+    for name, path in sorted(files.items()):
+        digest.update(f"{name}\0".encode())
         with path.open("rb") as file:
             digest.update(_file_digest(file))
     return digest.hexdigest()
@@ -42,26 +54,39 @@ def pushed_versions(base: str | os.PathLike) -> list[int]:
     return sorted(int(path.name) for path in base.iterdir() if path.name.isdigit())
 
 
-def push_saved_model(saved_model: str | os.PathLike, base: str | os.PathLike) -> tuple[str, bool]:
+def push_saved_model(
+    saved_model: str | os.PathLike,
+    base: str | os.PathLike,
+    decoder: str | os.PathLike | None = None,
+) -> tuple[str, bool]:
     """Makes a SavedModel the latest version under a base path, unless it is.
 
     Args:
         saved_model: directory of the model.
         base: where servers look for numbered versions; made when missing.
+        decoder: a decoder package, which is put into the version's `assets.extra`. Servers pay no
+            heed to it: it is for their clients. Defaults to none.
 
     Returns:
         The directory of the version, and whether it was there before.
     """
     base = pathlib.Path(base)
     base.mkdir(parents=True, exist_ok=True)
+    files = files_under(saved_model)
+    if decoder is not None:
+        files[DECODER_NAME] = pathlib.Path(decoder)
     latest = max(pushed_versions(base), default=0)
-    if latest and directory_digest(base / str(latest)) == directory_digest(saved_model):
+    if latest and content_digest(files_under(base / str(latest))) == content_digest(files):
         return str(base / str(latest)), True
     # A clock that was set back must not make the new version older than the last.
     version = max(int(time.time()), latest + 1)
     # Servers look at numbers only, so they never see half a version.
     temporary = base / f".{version}.{os.getpid()}.tmp"
+    # Empty directories, too.
     shutil.copytree(saved_model, temporary)
+    if decoder is not None:
+        (temporary / DECODER_NAME).parent.mkdir(exist_ok=True)
+        shutil.copy(decoder, temporary / DECODER_NAME)
     temporary.rename(base / str(version))
     return str(base / str(version)), False
 
@@ -78,7 +103,8 @@ class ModelPusherExecutor(executor.Executor):
         """Pushes, or notes that nothing was pushed.
 
         Args:
-            input_dict: `model`, and `model_blessing` and `infra_blessing` where there are such.
+            input_dict: `model`, and `model_blessing`, `infra_blessing` and `decoder` where there
+                are such.
             output_dict: `pushed_model`, which gets the properties `pushed`, `pushed_destination`,
                 `pushed_version` and `present_before`.
             exec_properties: `push_destination`, a file system's base directory.
@@ -94,8 +120,11 @@ class ModelPusherExecutor(executor.Executor):
             exec_properties[standard_component_specs.PUSH_DESTINATION_KEY],
             pusher_pb2.PushDestination(),
         )
+        decoders = input_dict.get("decoder") or []
         path, present_before = push_saved_model(
-            self.GetModelPath(input_dict), destination.filesystem.base_directory
+            self.GetModelPath(input_dict),
+            destination.filesystem.base_directory,
+            *(decoder_path(decoder) for decoder in decoders),
         )
         pushed.set_int_custom_property(PUSHED, 1)
         pushed.set_string_custom_property(PUSHED_DESTINATION, path)
@@ -103,10 +132,50 @@ class ModelPusherExecutor(executor.Executor):
         pushed.set_int_custom_property(PRESENT_BEFORE, int(present_before))
 
 
-class ModelPusher(component.Pusher):
-    """TFX's Pusher with `ModelPusherExecutor`; the arguments are the same."""
+class ModelPusherSpec(standard_component_specs.PusherSpec):
+    """TFX's specification of a pusher, with a decoder."""
 
+    INPUTS = {
+        **standard_component_specs.PusherSpec.INPUTS,
+        "decoder": ChannelParameter(type=DecoderPackageArtifact, optional=True),
+    }
+
+
+class ModelPusher(base_component.BaseComponent):
+    """TFX's Pusher with `ModelPusherExecutor`, and the decoder beside the model.
+
+    Args:
+        model: of the Trainer.
+        model_blessing: of the Evaluator.
+        push_destination: a file system's base directory.
+        infra_blessing: of SavedModelCheck.
+        decoder: of DecoderTuner.
+
+    Output `pushed_model`: see `ModelPusherExecutor`.
+    """
+
+    SPEC_CLASS = ModelPusherSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(ModelPusherExecutor)
+
+    def __init__(
+        self,
+        model: types.BaseChannel,
+        model_blessing: types.BaseChannel,
+        push_destination: pusher_pb2.PushDestination,
+        infra_blessing: types.BaseChannel | None = None,
+        decoder: types.BaseChannel | None = None,
+    ):
+        super().__init__(
+            ModelPusherSpec(
+                model=model,
+                model_blessing=model_blessing,
+                infra_blessing=infra_blessing,
+                decoder=decoder,
+                push_destination=push_destination,
+                custom_config="null",
+                pushed_model=types.Channel(type=standard_artifacts.PushedModel),
+            )
+        )
 
 
 def _file_digest(file) -> bytes:

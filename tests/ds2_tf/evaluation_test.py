@@ -7,7 +7,8 @@ import pytest
 from ds2_tf import evaluation
 from ds2_tf.corpora.manifest import Utterance, write_manifest
 from ds2_tf.corpora.rejection import RejectionReport, TooManyRejections
-from ds2_tf.evaluation import Evaluation, Result, evaluate
+from ds2_tf.errors import UserError
+from ds2_tf.evaluation import Evaluation, Result, evaluate, slice_fields
 from ds2_tf.metrics.error_rate import ErrorCounts
 from ds2_tf.recognizer import Recognizer
 
@@ -95,3 +96,28 @@ def test_rates_weigh_every_word_alike():
         "word_errors": 1,
     }
     assert np.isclose(fields["cer"], (3 + 5) / 16)
+
+
+def test_fields_to_slice_by(tmp_path):
+    manifest = manifest_of(
+        tmp_path / "m.jsonl",
+        [
+            Utterance(
+                str(n), "-", "a", speaker=f"s{n}", extra={"accent": "ab"[n % 2], "text": f"{n}"}
+            )
+            for n in range(30)
+        ],
+    )
+    assert slice_fields(manifest) == ["speaker", "duration", "accent"]
+    assert slice_fields(manifest, ["text"]) == ["text"]
+    with pytest.raises(UserError, match="'acent' to slice by; found duration, speaker, accent"):
+        slice_fields(manifest, ["acent"])
+
+
+def test_results_for_a_report():
+    result = Result("a", "b", "c", greedy="d", seconds=3.0, fields={"speaker": "s", "age": 3})
+    (found,) = Evaluation([result], RejectionReport(1), 3.0).utterance_results(["duration", "age"])
+    assert found.hypotheses == {"with language model": "c", "greedy": "d"}
+    assert found.slices == {"duration": "2 to 4 s", "age": "3"}
+    (alone,) = Evaluation([Result("a", "b", "c")], RejectionReport(1), 3.0).utterance_results([])
+    assert alone.hypotheses == {"greedy": "c"}

@@ -23,6 +23,10 @@ import yaml
 
 from ds2_tf.corpora.manifest import read_manifest, resolve_audio, write_manifest
 from ds2_tf.corpora.synthetic import make_synthetic_corpus
+from ds2_tf.decoding.package import load_package
+from ds2_tf.decoding.parallel import decode_many
+from ds2_tf.errors import UserError
+from ds2_tf.lm.tools import kenlm_program
 from ds2_tf.metrics.error_rate import total, word_errors
 
 pytestmark = pytest.mark.slow
@@ -52,6 +56,16 @@ _RECIPE = {
 }
 
 
+def _has_kenlm() -> bool:
+    try:
+        return bool(kenlm_program("lmplz"))
+    except UserError:
+        return False
+
+
+_HAS_KENLM = _has_kenlm()
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> pathlib.Path:
     """Manifests of spoken utterances; those of "test" are in "train" too, under other ids."""
@@ -76,8 +90,18 @@ def _configure(directory: pathlib.Path, corpus: pathlib.Path) -> pathlib.Path:
         "manifests": {name: str(corpus / f"{name}.jsonl") for name in ("train", "test")},
         "splits": {"train": "train", "dev": "test", "evaluation": "test"},
         "shards": 2,
-        "evaluation": {"max_wer": 0.3},
+        "evaluation": {"max_wer": 0.3, "slices": ["speaker", "duration"]},
     }
+    if _HAS_KENLM:
+        config["steps"] = {"language_model": True}
+        config["language_model"] = {"order": 3}
+        config["decoder"] = {
+            "search": {"beam_size": 50, "open_vocabulary": True},
+            "alphas": [0, 1],
+            "betas": [0, 1],
+            "refinements": 0,
+        }
+        config["evaluation"]["max_wer_with_lm"] = 0.3
     path = directory / "pipeline.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
@@ -128,6 +152,7 @@ def test_pushed_model_transcribes_through_the_server(finished, corpus):
     _, summary = finished
     base_path = pathlib.Path(summary["pushed"]).parent
     utterances = list(read_manifest(corpus / "test.jsonl"))
+    recordings = [resolve_audio(u, corpus / "test.jsonl") for u in utterances]
     with subprocess.Popen(
         [*_DS2, "serve", str(base_path), "--port", "0"],
         stdout=subprocess.PIPE,
@@ -138,9 +163,8 @@ def test_pushed_model_transcribes_through_the_server(finished, corpus):
             ready = next(line for line in server.stdout if "gRPC at" in line)
             port = re.search(r"gRPC at \S*:(\d+)", ready)[1]
             with Client(f"127.0.0.1:{port}") as client:
-                answers = client.transcribe_batch(
-                    [resolve_audio(u, corpus / "test.jsonl") for u in utterances]
-                )
+                answers = client.transcribe_batch(recordings)
+                log_probs = client.log_probs_batch(recordings)
         finally:
             server.terminate()
         assert server.wait(timeout=30) == 0
@@ -148,6 +172,21 @@ def test_pushed_model_transcribes_through_the_server(finished, corpus):
     # Features are kept in 16 bits in the records and not in the server: nearly, not quite the same.
     assert rate == pytest.approx(summary["evaluation"]["word_error_rate"], abs=0.03)
     assert rate <= 0.3
+    if _HAS_KENLM:
+        search = load_package(f"{summary['pushed']}/assets.extra/ds2.decoder").search()
+        texts = [best.text for (best, *_) in decode_many(search, log_probs)]
+        rate = total(word_errors(u.transcript, t) for u, t in zip(utterances, texts)).rate
+        with_lm = summary["evaluation"]["word_error_rate_with_lm"]
+        assert rate == pytest.approx(with_lm, abs=0.03)
+        assert with_lm <= 0.3
+
+
+def test_the_report_tells_of_every_speaker(finished, corpus):
+    _, summary = finished
+    page = pathlib.Path(summary["report"]).read_text("utf-8")
+    for utterance in read_manifest(corpus / "test.jsonl"):
+        assert f"<td>{utterance.speaker}</td>" in page
+    assert ("WER, with language model" in page) == _HAS_KENLM
 
 
 def test_second_run_does_nothing_again(finished):

@@ -3,9 +3,10 @@
 
 import pytest
 
+from ds2_tf.config import from_dict, to_dict
 from ds2_tf.errors import UserError
 from ds2_tf.recipes import load_recipe
-from pipeline.configs import load_pipeline_config
+from pipeline.configs import DecoderConfig, load_pipeline_config
 from pipeline.ingestion.sources import ManifestSource
 
 _MINIMAL = """
@@ -51,6 +52,29 @@ def test_a_manifest_for_each_split(load, tmp_path, recipe_path):
     assert config.beam_args == ("--direct_num_workers=2",)
     ingestion = config.ingestion(load_recipe(recipe_path))
     assert (ingestion.split_by, ingestion.time_stride) == ("manifest", 2)
+
+
+def test_a_language_model_and_slices(load, tmp_path):
+    text = _MINIMAL.replace(
+        "{max_wer: 0.2}", "{max_wer: 0.2, max_wer_with_lm: 0.1, slices: [duration, accent]}"
+    )
+    config = load(
+        text
+        + "steps: {language_model: true}\n"
+        + "language_model: {texts: [t.txt, /u.txt.gz], prune: [0, 1]}\n"
+        + "decoder: {search: {beam_size: 50, open_vocabulary: true}, alphas: [0, 1]}\n"
+    )
+    assert config.language_model.texts == (str(tmp_path / "here" / "t.txt"), "/u.txt.gz")
+    assert config.language_model.prune == (0, 1)
+    assert config.decoder.search.beam_size == 50 and config.decoder.search.open_vocabulary
+    assert config.decoder.alphas == (0.0, 1.0)
+    assert config.evaluation.slices == ("duration", "accent")
+    assert from_dict(DecoderConfig, to_dict(config.decoder), source="") == config.decoder
+
+
+def test_a_limit_with_a_language_model_needs_one(load):
+    with pytest.raises(UserError, match="max_wer_with_lm needs a language model"):
+        load(_MINIMAL.replace("{max_wer: 0.2}", "{max_wer: 0.2, max_wer_with_lm: 0.1}"))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,12 @@ import dataclasses
 import pytest
 from tfx.dsl.compiler.compiler import Compiler
 
-from pipeline.configs import EvaluationConfig, PipelineConfig, StepsConfig
+from pipeline.configs import (
+    EvaluationConfig,
+    LanguageModelConfig,
+    PipelineConfig,
+    StepsConfig,
+)
 from pipeline.dag import create_pipeline
 
 
@@ -44,14 +49,45 @@ def test_every_step_waits_for_what_it_needs(config):
         "Trainer": {"AudioExampleGen", "CorpusStatistics"},
         "Baseline": {"Trainer"},
         "Evaluator": {"AudioExampleGen", "Trainer", "Baseline"},
+        "EvaluationReport": {"Evaluator"},
         "SavedModelCheck": {"AudioExampleGen", "Trainer"},
         "ModelPusher": {"Trainer", "Evaluator", "SavedModelCheck"},
     }
 
 
+def test_a_language_model_is_built_beside_training_and_pushed_with_the_model(config):
+    upstream = _upstream(dataclasses.replace(config, steps=StepsConfig(language_model=True)))
+    assert upstream["LanguageModel"] == {"AudioExampleGen"}
+    assert upstream["DecoderTuner"] == {"AudioExampleGen", "Trainer", "LanguageModel"}
+    assert upstream["Evaluator"] == {"AudioExampleGen", "Trainer", "DecoderTuner", "Baseline"}
+    assert upstream["ModelPusher"] == {"Trainer", "DecoderTuner", "Evaluator", "SavedModelCheck"}
+    # Without KenLM the run fails before it has trained for hours.
+    assert list(upstream).index("LanguageModel") < list(upstream).index("Trainer")
+
+
+def test_changed_text_changes_what_the_language_model_is_made_of(config, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("one two")
+
+    def contents() -> str:
+        changed = dataclasses.replace(
+            config,
+            steps=StepsConfig(language_model=True),
+            language_model=LanguageModelConfig(texts=(str(text),)),
+        )
+        (step,) = (c for c in create_pipeline(changed).components if c.id == "LanguageModel")
+        return step.exec_properties["text_contents"]
+
+    before = contents()
+    assert contents() == before
+    text.write_text("one two three")
+    assert contents() != before
+
+
 def test_optional_steps_can_be_left_out(config):
     bare = dataclasses.replace(
-        config, steps=StepsConfig(validate_data=False, check_saved_model=False, push=False)
+        config,
+        steps=StepsConfig(validate_data=False, check_saved_model=False, push=False, report=False),
     )
     assert set(_upstream(bare)) == {
         "AudioExampleGen",

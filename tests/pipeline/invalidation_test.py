@@ -141,6 +141,8 @@ def test_the_configuration(changed_by, changes, steps):
         ("pipeline.components.trainer", {"Trainer"}),
         ("ds2_tf.corpora.statistics", {"CorpusStatistics"}),
         ("pipeline.saved_model_probe", {"SavedModelCheck"}),
+        ("pipeline.components.evaluator", {"Evaluator"}),
+        ("pipeline.components.evaluation_report", {"EvaluationReport"}),
     ],
 )
 def test_the_code(changed_by, monkeypatch, module, steps):

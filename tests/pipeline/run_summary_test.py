@@ -65,3 +65,24 @@ def test_a_blessed_model_where_pushing_is_off():
 def test_the_baseline_is_shown():
     outcome = EvaluationOutcome(0.125, 0.05, 0.25, [])
     assert "last blessed model: 25.00%" in dataclasses.replace(_GOOD, evaluation=outcome).text()
+
+
+def test_rates_with_the_language_model_their_intervals_and_the_report():
+    outcome = EvaluationOutcome(
+        0.125,
+        0.05,
+        None,
+        [],
+        word_error_rate_interval=(0.1, 0.15),
+        word_error_rate_with_lm=0.08,
+        character_error_rate_with_lm=0.04,
+        word_error_rate_with_lm_interval=(0.06, 0.1),
+        baseline_word_error_rate_with_lm=0.09,
+    )
+    text = dataclasses.replace(_GOOD, evaluation=outcome, report="/r/report.html").text()
+    assert (
+        "word error rate 12.50% (95 % confidence: 10.00% to 15.00%), character error rate 5.00%\n"
+        "with language model: word error rate 8.00% (95 % confidence: 6.00% to 10.00%), character "
+        "error rate 4.00% (last blessed model: 9.00% words)\n"
+        "report: /r/report.html\n"
+    ) in text

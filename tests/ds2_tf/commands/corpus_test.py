@@ -170,6 +170,12 @@ class TestStats:
         assert run(corpus_stats, manifest, "--quiet") == 0
         assert "characters outside the alphabet: none" in capsys.readouterr().out
 
+    def test_page(self, manifest, tmp_path, capsys):
+        assert run(corpus_stats, manifest, "--quiet", "--html", tmp_path / "page.html") == 0
+        page = (tmp_path / "page.html").read_text("utf-8")
+        assert page.startswith("<!DOCTYPE html>") and page.count("<svg") > 5
+        assert "recordings that are clipped" in page
+
     def test_json_without_audio(self, manifest, folder, capsys):
         for path in folder.glob("*.wav"):
             path.unlink()

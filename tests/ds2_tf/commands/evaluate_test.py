@@ -56,3 +56,25 @@ def test_a_missing_recording_is_over_the_limit(evaluate, manifest):
     assert status == 1
     assert "33.33% of the corpus cannot be used" in output.err and not output.out
     assert evaluate("--max-bad-share", "0.5")[0] == 0
+
+
+def test_report(evaluate, tmp_path):
+    status, output = evaluate("--report", tmp_path / "page.html", "--slice", "duration", "--json")
+    assert status == 0
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert page.startswith("<!DOCTYPE html>") and "By duration" in page and "u2" in page
+    low, high = json.loads(output.out)["wer_interval"]
+    assert low <= json.loads(output.out)["wer"] <= high
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--slice", "duration"], "--slice needs --report"),
+        (["--slice", "accent", "--report", "r.html"], "no utterance has a field 'accent'"),
+    ],
+)
+def test_slices_that_cannot_be(evaluate, words, message):
+    status, output = evaluate(*words)
+    assert status == 1
+    assert message.lower() in output.err.lower() and "recognised" not in output.err

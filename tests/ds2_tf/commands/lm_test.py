@@ -60,8 +60,12 @@ def test_build_json(files, capsys):
 
 def test_evaluate(package, tiny_model_directory, capsys):
     words = ["evaluate", "--model", str(tiny_model_directory), "--manifest", "m.jsonl"]
-    assert main([*words, "--decoder", "p.decoder", "--output", "out.jsonl", "--json"]) == 0
+    words += ["--decoder", "p.decoder", "--output", "out.jsonl", "--report", "page.html", "--json"]
+    assert main(words) == 0
     assert json.loads(capsys.readouterr().out)["utterances"] == 6
+    with open("page.html", encoding="utf-8") as file:
+        page = file.read()
+    assert "WER, with language model" in page and "WER, greedy" in page
     with open("out.jsonl", encoding="utf-8") as file:
         hypotheses = [json.loads(line)["hypothesis"] for line in file]
     recognizer = Recognizer.load(tiny_model_directory)

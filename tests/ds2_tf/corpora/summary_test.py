@@ -56,6 +56,25 @@ def test_faults_are_found(tmp_path, corpus):
     assert summary.silent_share == pytest.approx(0.5 / seconds)
 
 
+def test_quiet_levels_and_formats(tmp_path, write_wav):
+    loud = np.tile([20000, -20000], 8000)
+    write_wav(tmp_path / "lead.wav", np.r_[[0] * 4000, loud])
+    write_wav(tmp_path / "tail.wav", np.r_[loud, [0] * 8000])
+    write_wav(tmp_path / "nothing.wav", np.zeros(16000))
+    write_wav(tmp_path / "slow.wav", loud[:8000], rate=8000)
+    names = ("lead", "tail", "nothing", "slow")
+    summary = summarize(tmp_path, [Utterance(n, f"{n}.wav", "abba") for n in names])
+    # Of lead, tail, nothing, slow.
+    assert summary.leading_quiet["100"] == summary.trailing_quiet["100"] == 1.0
+    assert summary.leading_quiet["50"] == pytest.approx(0.12, abs=0.01)
+    assert summary.trailing_quiet["50"] == pytest.approx(0.25, abs=0.01)
+    assert summary.peak_decibels["0"] == -100
+    assert summary.peak_decibels["50"] == pytest.approx(-4.29, abs=0.01)
+    assert summary.formats == {"16000 Hz, 1 channel": 3, "8000 Hz, 1 channel": 1}
+    assert summary.characters == {"a": 8, "b": 8}
+    assert "recordings: 3 of 16000 Hz, 1 channel; 1 of 8000 Hz" in summary.text()
+
+
 def test_sizes(tmp_path, corpus):
     summary = summarize(tmp_path, corpus)
     assert list(summary.splits) == ["train", "test", "unassigned"]

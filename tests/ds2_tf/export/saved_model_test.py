@@ -117,8 +117,13 @@ def test_eval_examples_equals_the_recognizer(served, recognizer, recordings):
             {"spectrogram": spectrogram[None], "num_frames": np.array([len(spectrogram)])}
         )
         expected.append(logits.numpy()[0])
-    hypotheses = served("eval_examples", examples=examples)["hypothesis"]
+    outputs = served("eval_examples", examples=examples)
+    hypotheses = outputs["hypothesis"]
     assert hypotheses.shape == (4, 1)
+    assert outputs["num_frames"].tolist() == [len(x) for x in expected]
+    for found, frames, logits in zip(outputs["log_probs"], outputs["num_frames"], expected):
+        log_probs = tf.nn.log_softmax(logits).numpy()
+        np.testing.assert_allclose(found[:frames], log_probs, atol=1e-3)
     texts = [greedy_decode(x[None], [len(x)], recognizer.alphabet)[0] for x in expected]
     assert hypotheses[:, 0].tolist() == [text.encode() for text in texts]
 
@@ -218,7 +223,12 @@ class TestCheck:
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
         def eval_examples(examples):
-            return {"hypothesis": tf.tile(examples[:, None], [1, 1])}
+            rows = tf.zeros([tf.shape(examples)[0], 1, 2])
+            return {
+                "hypothesis": tf.tile(examples[:, None], [1, 1]),
+                "log_probs": rows,
+                "num_frames": tf.strings.length(examples),
+            }
 
         found = self.save(
             tmp_path / "model",

@@ -3,7 +3,11 @@
 
 from tfx.types import standard_artifacts
 
-from pipeline.components.artifacts import FEATURES_PROPERTY
+from pipeline.components.artifacts import (
+    DECODER_PROPERTY,
+    FEATURES_PROPERTY,
+    DecoderPackageArtifact,
+)
 from pipeline.components.baseline import LatestOtherBlessedModelStrategy
 
 
@@ -43,6 +47,38 @@ def test_a_model_is_not_measured_against_itself():
 def test_models_of_other_features_are_passed_over():
     models = [_model(1), _model(2, "other"), _model(3)]
     assert _baseline(models[2], models, [_blessing(1), _blessing(2)]) == [1]
+
+
+def test_the_baseline_comes_with_the_decoder_that_it_was_blessed_with():
+    def decoder(uri: str) -> DecoderPackageArtifact:
+        artifact = DecoderPackageArtifact()
+        artifact.uri = uri
+        return artifact
+
+    def decoders(*blessings) -> list[str]:
+        resolved = LatestOtherBlessedModelStrategy().resolve_artifacts(
+            None,
+            {
+                "candidate": [_model(9)],
+                "baseline": [_model(1), _model(2), _model(9)],
+                "blessing": list(blessings),
+                "baseline_decoder": [decoder(uri) for uri in ("/a", "/b", "/c")],
+            },
+        )
+        return [found.uri for found in resolved["baseline_decoder"]]
+
+    first, second = _blessing(1), _blessing(2)
+    first.set_string_custom_property(DECODER_PROPERTY, "/a")
+    second.set_string_custom_property(DECODER_PROPERTY, "/b")
+    assert decoders(first, second) == ["/b"]
+    # Judged again, with another decoder.
+    again = _blessing(2)
+    again.set_string_custom_property(DECODER_PROPERTY, "/c")
+    first.id, second.id, again.id = 1, 2, 3
+    assert decoders(again, first, second) == ["/c"]
+    assert decoders(first) == ["/a"]
+    assert decoders(_blessing(2)) == []
+    assert decoders() == []
 
 
 def test_the_first_model_has_none():

@@ -8,8 +8,15 @@ import pathlib
 import pytest
 from tfx.types import standard_artifacts
 
-from pipeline.components.artifacts import ABSENT, FEATURES_PROPERTY, saved_model_path
+from pipeline.components.artifacts import (
+    ABSENT,
+    FEATURES_PROPERTY,
+    DecoderPackageArtifact,
+    decoder_path,
+    saved_model_path,
+)
 from pipeline.components.pushed_baseline import LastPushedVersion, PushedBaseline
+from pipeline.components.pusher import DECODER_NAME
 
 
 def _saved_model(directory: pathlib.Path, content: str, features: str | None = "f") -> None:
@@ -44,19 +51,28 @@ def test_the_latest_comparable_version_counts(last_version, tmp_path):
     _saved_model(serving / "11", "understands other features", features="g")
     _saved_model(serving / "12", "of unknown features", features=None)
     _saved_model(serving / "13", "candidate")
+    _saved_model(serving / "14", "candidate")
+    (serving / "14" / DECODER_NAME).write_text("its decoder")
     assert last_version() == str(serving / "10")
 
 
 def test_the_version_becomes_a_model(tmp_path):
     _saved_model(tmp_path / "7", "pushed")
     executor = PushedBaseline.EXECUTOR_SPEC.executor_class
-    baselines = []
-    for version in (str(tmp_path / "7"), "none"):
+    baselines, decoders = [], []
+    _saved_model(tmp_path / "8", "pushed with its decoder")
+    (tmp_path / "8" / DECODER_NAME).write_text("decoder")
+    for version in (str(tmp_path / "7"), "none", str(tmp_path / "8")):
         baseline = standard_artifacts.Model()
-        baseline.uri = str(tmp_path / f"baseline{len(baselines)}")
-        pathlib.Path(baseline.uri).mkdir()
-        executor._FUNCTION(baseline=baseline, version=version)
+        decoder = DecoderPackageArtifact()
+        for artifact, name in ((baseline, "model"), (decoder, "decoder")):
+            artifact.uri = str(tmp_path / f"{name}{len(baselines)}")
+            pathlib.Path(artifact.uri).mkdir()
+        executor._FUNCTION(baseline=baseline, baseline_decoder=decoder, version=version)
         baselines.append(baseline)
+        decoders.append(decoder)
     copied = pathlib.Path(saved_model_path(baselines[0]))
     assert (copied / "saved_model.pb").read_text() == "pushed"
-    assert [b.get_int_custom_property(ABSENT) for b in baselines] == [0, 1]
+    assert [b.get_int_custom_property(ABSENT) for b in baselines] == [0, 1, 0]
+    assert [d.get_int_custom_property(ABSENT) for d in decoders] == [1, 1, 0]
+    assert pathlib.Path(decoder_path(decoders[2])).read_text() == "decoder"

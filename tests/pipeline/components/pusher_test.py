@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pipeline.components.pusher import push_saved_model
+from pipeline.components.pusher import DECODER_NAME, push_saved_model
 
 
 @pytest.fixture
@@ -60,3 +60,18 @@ def test_going_back_to_an_earlier_model_pushes_it_again(make_model, tmp_path):
         for model in (first, second, first)
     ]
     assert versions == sorted(set(versions))
+
+
+def test_the_decoder_goes_with_the_model(make_model, tmp_path):
+    model, decoder = make_model("model", "1"), tmp_path / "package"
+    decoder.write_bytes(b"lm")
+    path, _ = push_saved_model(model, tmp_path / "serving", decoder)
+    assert (pathlib.Path(path) / DECODER_NAME).read_bytes() == b"lm"
+    assert (pathlib.Path(path) / "assets.extra" / "alphabet.txt").exists()
+    assert push_saved_model(model, tmp_path / "serving", decoder) == (path, True)
+    # Another decoder makes another version, and so does none.
+    decoder.write_bytes(b"better lm")
+    better, present_before = push_saved_model(model, tmp_path / "serving", decoder)
+    assert int(pathlib.Path(better).name) > int(pathlib.Path(path).name) and not present_before
+    alone, present_before = push_saved_model(model, tmp_path / "serving")
+    assert not (pathlib.Path(alone) / DECODER_NAME).exists() and not present_before

@@ -26,7 +26,9 @@ def _extracts(references, speakers, **hypotheses) -> list[dict]:
     """What TFMA hands to metrics: with several models, predictions are one level deeper."""
     rows = []
     for i, (reference, speaker) in enumerate(zip(references, speakers)):
-        by_model = {name: np.array([texts[i].encode()]) for name, texts in hypotheses.items()}
+        by_model = {
+            name: {"greedy": np.array([texts[i].encode()])} for name, texts in hypotheses.items()
+        }
         rows.append(
             {
                 "labels": np.array([reference.encode()]),
@@ -56,8 +58,10 @@ def test_the_corpus_rate_is_jiwers_however_the_corpus_is_cut(metric, oracle):
             accumulator = combiner.add_input(accumulator, element)
         accumulators.append(accumulator)
     merged = combiner.merge_accumulators([combiner.create_accumulator(), *accumulators])
-    (rate,) = combiner.extract_output(merged).values()
-    assert rate == pytest.approx(oracle(references, hypotheses))
+    found = {key.name.split("_rate")[1]: v for key, v in combiner.extract_output(merged).items()}
+    assert found[""] == pytest.approx(oracle(references, hypotheses))
+    assert found["_low"] < found[""] < found["_high"]
+    assert found["_high"] - found["_low"] < 0.5
 
 
 def test_nothing_recognized_is_an_error_rate_of_one():
@@ -67,7 +71,7 @@ def test_nothing_recognized_is_an_error_rate_of_one():
     accumulator = combiner.add_input(
         combiner.create_accumulator(), tfma.metrics.StandardMetricInputs(extract)
     )
-    assert list(combiner.extract_output(accumulator).values()) == [1.0]
+    assert list(combiner.extract_output(accumulator).values()) == [1.0, 1.0, 1.0]
 
 
 def _evaluate(directory, config: EvaluationConfig, extracts: list[dict], has_baseline: bool):

@@ -15,6 +15,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from ds2_tf import cli
 from ds2_tf.errors import UserError
+from pipeline.configs import LanguageModelConfig, StepsConfig
 from pipeline.kubeflow.compile import compile_pipeline, paths_outside_volumes, write_spec
 from pipeline.kubeflow.config import KubeflowConfig, ResourcesConfig
 
@@ -30,6 +31,7 @@ _STEPS = {
     "LastPushedVersion",
     "PushedBaseline",
     "Evaluator",
+    "EvaluationReport",
     "SavedModelCheck",
     "ModelPusher",
 }
@@ -49,7 +51,7 @@ def test_kfp_loads_it_with_its_parameter(configuration, tmp_path, capsys):
     output = tmp_path / "deep" / "spec.yaml"
     assert cli.main(["pipeline", "compile", str(configuration), "--output", str(output)]) == 0
     printed = capsys.readouterr()
-    assert printed.out == f"{output}: 13 steps for kubeflow\n"
+    assert printed.out == f"{output}: 14 steps for kubeflow\n"
     assert f"root is {tmp_path / 'run'}, which is on none of kubeflow.volumes" in printed.err
     loaded = components.load_component_from_file(str(output))
     assert loaded.name == "tiny"
@@ -113,6 +115,22 @@ def test_kubernetes_mounts_volumes_and_chooses_nodes(documents):
         "pvcMount": [{"constant": "speech", "mountPath": "/speech"}]
     }
     assert executors["Trainer_executor"]["nodeSelector"] == {"labels": {"pool": "gpu"}}
+
+
+def test_with_a_language_model(config):
+    changed = dataclasses.replace(
+        config,
+        steps=StepsConfig(language_model=True),
+        language_model=LanguageModelConfig(texts=("/speech/text.gz",)),
+    )
+    tasks = compile_pipeline(changed)[0]["root"]["dag"]["tasks"]
+    assert tasks.keys() == _STEPS | {"LanguageModel", "DecoderTuner"}
+    producers = {
+        name: value["taskOutputArtifact"]["producerTask"]
+        for name, value in tasks["Evaluator"]["inputs"]["artifacts"].items()
+    }
+    assert producers["decoder"] == "DecoderTuner"
+    assert producers["baseline_model"] == producers["baseline_decoder"] == "PushedBaseline"
 
 
 def test_the_corpus_need_not_be_here(config):
