@@ -3,7 +3,8 @@
 
 Trains on the recordings of a manifest, which a recipe can change on the fly, or on the records that
 `ds2 pipeline ingest` has made of them. A run that was stopped goes on at its last checkpoint when
-the same command is given again.
+the same command is given again. All visible GPUs share every batch, and with TF_CONFIG all workers
+that it names: start the same command on each, with a state directory that all of them see.
 """
 
 from __future__ import annotations
@@ -49,8 +50,11 @@ def run(args: argparse.Namespace) -> int:
         dev_files = split_files(args.records, "dev")
 
     from ds2_tf.training.data import AudioData, RecordData
+    from ds2_tf.training.strategy import is_chief, make_strategy
     from ds2_tf.training.trainer import train
 
+    # Before the data, for workers must be joined before TensorFlow computes anything.
+    strategy = make_strategy()
     if args.records:
         data = RecordData(recipe, train_files, dev_files)
     else:
@@ -60,7 +64,10 @@ def run(args: argparse.Namespace) -> int:
         data,
         output_directory=args.output,
         state_directory=args.state or args.output.rstrip("/") + "-state",
+        strategy=strategy,
     )
+    if not is_chief(strategy):
+        return 0
     if args.json:
         print(json.dumps(dataclasses.asdict(result)))
     else:

@@ -7,6 +7,7 @@ import sys
 import time
 
 from ds2_tf.training.history import EpochResult
+from ds2_tf.training.left_out import LeftOut
 
 
 class Progress:
@@ -14,15 +15,16 @@ class Progress:
 
     Args:
         epochs: of the whole run.
-        audio_seconds: of an epoch, for the rate.
         interval: seconds between lines within an epoch. Defaults to 15.
+        quiet: print nothing. Defaults to False.
     """
 
-    def __init__(self, epochs: int, audio_seconds: float, interval: float = 15.0):
+    def __init__(self, epochs: int, interval: float = 15.0, quiet: bool = False):
         self._epochs = epochs
-        self._audio_seconds = audio_seconds
         self._interval = interval
+        self._quiet = quiet
         self._epoch_seconds: list[float] = []
+        self._named = False
         self._steps_before = 0
         self._steps = 0
         self._started = self._printed = time.monotonic()
@@ -48,29 +50,53 @@ class Progress:
         rate = self._steps / (now - self._started)
         self._print(epoch, f"step {self._steps}{of_steps}, loss {loss:.2f}, {rate:.1f} steps/s")
 
-    def end_epoch(self, result: EpochResult, whole: bool) -> None:
+    def end_epoch(self, result: EpochResult, audio_rate: float, whole: bool) -> None:
         """Sums an epoch up.
 
         Args:
             result: of the epoch.
-            whole: whether all of it was trained in this process, so that its rate means something.
+            audio_rate: seconds of audio trained on in a second.
+            whole: whether all of it was trained in this process, so that its time means something.
         """
-        rate = left = ""
+        left = average = overflows = left_out = ""
         if whole:
             self._epoch_seconds.append(result.seconds)
-            rate = f"{self._audio_seconds / result.seconds:.0f} audio s/s, "
         if self._epoch_seconds and result.epoch < self._epochs:
             # The first epoch traces the graphs: the shortest tells best what is to come.
             seconds = (self._epochs - result.epoch) * min(self._epoch_seconds)
             left = f", {_duration(seconds)} left"
+        if result.average_wer is not None:
+            average = f" (averaged {result.average_wer:.2%}, {result.average_cer:.2%})"
+        if result.overflows:
+            overflows = f"{result.overflows} batches overflowed, "
+        if result.left_out:
+            left_out = f"{result.left_out} too long, "
         self._print(
             result.epoch,
-            f"loss {result.loss:.2f}, dev WER {result.wer:.2%}, CER {result.cer:.2%}, "
-            f"{rate}{_duration(result.seconds)}{left}",
+            f"loss {result.loss:.2f}, dev WER {result.wer:.2%}, CER {result.cer:.2%}{average}, "
+            f"{left_out}{overflows}padding {result.padding:.1%}, {audio_rate:.0f} audio s/s, "
+            f"{_duration(result.seconds)}{left}",
         )
 
+    def left_out(self, epoch: int, left_out: LeftOut, max_frames: int) -> None:
+        """Names utterances that were too long, those of a run's first epoch.
+
+        Args:
+            epoch: counted from 1.
+            left_out: the utterances of it.
+            max_frames: the limit.
+        """
+        if left_out.ids and not self._named:
+            self._named = True
+            self._print(
+                epoch,
+                f"longer than training.max_frames ({max_frames}) and so left out: "
+                f"{left_out.summary()}",
+            )
+
     def _print(self, epoch: int, text: str) -> None:
-        print(f"epoch {epoch}/{self._epochs}: {text}", file=sys.stderr, flush=True)
+        if not self._quiet:
+            print(f"epoch {epoch}/{self._epochs}: {text}", file=sys.stderr, flush=True)
 
 
 def _duration(seconds: float) -> str:

@@ -4,33 +4,34 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import pathlib
 import time
 
 import keras
 import tensorflow as tf
-import yaml
 
-import ds2_tf
-from ds2_tf.config import Recipe, TrainingConfig, to_dict
-from ds2_tf.corpora.statistics import SpectrogramStatistics
+from ds2_tf.config import Recipe
 from ds2_tf.errors import UserError
 from ds2_tf.models.deep_speech_2 import DeepSpeech2
 from ds2_tf.models.model_directory import ModelDescription, save_model
 from ds2_tf.text.alphabet import Alphabet
+from ds2_tf.training.average import WeightAverage
 from ds2_tf.training.checkpoint import Checkpoint, Place
 from ds2_tf.training.data import TrainingData, run_fingerprint
+from ds2_tf.training.epoch import DivergenceError, EpochLoop
 from ds2_tf.training.history import HISTORY_NAME, EpochResult, History
 from ds2_tf.training.loss import CTCLoss
-from ds2_tf.training.optimizer import learning_rate_at, make_optimizer
+from ds2_tf.training.model_card import model_card
+from ds2_tf.training.optimizer import make_optimizer
 from ds2_tf.training.progress import Progress
-from ds2_tf.training.validation import validate
+from ds2_tf.training.step import TrainingStep
+from ds2_tf.training.strategy import is_chief, make_strategy, value_of_chief, workers_agree
+from ds2_tf.training.tensorboard import DIRECTORY_NAME, TensorBoard
+from ds2_tf.training.totals import EpochTotals
+from ds2_tf.training.validation import errors_of, transcripts
 
-
-class DivergenceError(UserError):
-    """The loss is infinite or no number any more."""
+__all__ = ["DivergenceError", "TrainingResult", "train"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +42,7 @@ class TrainingResult:
         wer: greedy word error rate on the dev split, of the weights that were kept.
         cer: character error rate, likewise.
         best_epoch: the epoch that they are from, counted from 1.
+        averaged: whether they are the moving average of that epoch.
         epochs: epochs trained.
         seconds: time that this call took; a run taken up again counts from there.
     """
@@ -48,6 +50,7 @@ class TrainingResult:
     wer: float
     cer: float
     best_epoch: int
+    averaged: bool
     epochs: int
     seconds: float
 
@@ -58,127 +61,152 @@ def train(
     *,
     output_directory: str | os.PathLike,
     state_directory: str | os.PathLike,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> TrainingResult:
     """Trains a network and keeps the weights of the epoch with the lowest dev word error rate.
 
     A run that was killed is taken up at its last checkpoint by calling this again with the same
-    arguments, and ends with the same weights.
+    arguments, and ends with the same weights. The state directory also gets the points for
+    TensorBoard, in `tensorboard`.
 
     Args:
         recipe: network and training.
         data: what it is trained on.
         output_directory: gets the model directory.
         state_directory: holds checkpoints, history and best weights. Must last from one call to
-            the next for a run to be taken up again.
+            the next for a run to be taken up again, and be seen by all workers.
+        strategy: the devices, which share every batch. Several come to the weights of one, but for
+            rounding and for dropout: rows at the same place of two shares get the same mask. Of
+            several workers each reads the whole corpus, and only the chief writes. Defaults to
+            that of `ds2_tf.training.strategy.make_strategy`.
 
     Raises:
         UserError: the state is one of another run, or damaged, or nothing can be trained on.
-        DivergenceError: the loss is no number any more.
+        DivergenceError: the loss is no number any more; the message names the batch.
     """
     started = time.monotonic()
     config, statistics = recipe.training, data.statistics
+    strategy = strategy or make_strategy()
     keras.utils.set_random_seed(config.seed)
     alphabet = Alphabet(recipe.alphabet)
-    network = DeepSpeech2(
-        recipe.model, alphabet.size, recipe.features.num_bins, dtype=config.precision
-    )
+    # Validated outside of the strategy, where Keras would have every device decode everything.
+    network = trained = _make_network(recipe, alphabet)
     network.feature_normalization.set_statistics(statistics.mean, statistics.standard_deviation)
-    network.compile(optimizer=make_optimizer(config), loss=CTCLoss())
-    network.optimizer.build(network.trainable_variables)
+    with strategy.scope():
+        if strategy.num_replicas_in_sync > 1:
+            trained = _make_network(recipe, alphabet)
+            _copy_variables(network, trained)
+        optimizer = make_optimizer(config)
+        optimizer.build(trained.trainable_variables)
+    step = TrainingStep(trained, optimizer, CTCLoss(), strategy, config.accumulate_batches)
+    average = None
+    variables = [*trained.variables, *optimizer.variables, *step.variables]
+    if config.average_decay:
+        average = WeightAverage(trained, _make_network(recipe, alphabet), config.average_decay)
+        variables += average.network.variables
     dev_batches = data.dev()
 
-    checkpoint = Checkpoint(state_directory, run_fingerprint(recipe, data))
-    place = checkpoint.restore(network)
-    history = History(state_directory, place.epoch)
-    audio_seconds = statistics.num_frames * recipe.features.hop_seconds
-    progress = Progress(config.epochs, audio_seconds)
-    while place.epoch < config.epochs:
-        epoch_started = time.monotonic()
-        batches = data.epoch(place.epoch)
-        loss = _train_epoch(network, batches, config, place, checkpoint, progress)
+    writes = is_chief(strategy)
+    fingerprint = run_fingerprint(recipe, data)
+    checkpoint = Checkpoint(state_directory, fingerprint, variables)
+    place, totals = checkpoint.restore()
+    _check_workers(strategy, fingerprint, place, state_directory)
+    history = History(state_directory, place.epoch, writes)
+    progress = Progress(config.epochs, quiet=not writes)
+    tensorboard = (
+        TensorBoard(pathlib.Path(state_directory) / DIRECTORY_NAME, place) if writes else None
+    )
+    train_epoch = EpochLoop(
+        config,
+        data,
+        step,
+        optimizer,
+        average,
+        progress,
+        checkpoint if writes else None,
+        tensorboard,
+    )
+    while place.epoch < config.epochs and not _stopped(history, config.patience, strategy):
+        epoch_started, whole, frames = time.monotonic(), place.step == 0, totals.frames
+        place = train_epoch(place, totals)
         seconds = time.monotonic() - epoch_started
-        words, characters = validate(network, dev_batches, alphabet)
-        rate = float(keras.ops.convert_to_numpy(network.optimizer.learning_rate))
-        result = EpochResult(place.epoch + 1, loss, words.rate, characters.rate, rate, seconds)
-        history.add(result, network)
-        progress.end_epoch(result, whole=place.step == 0)
-        place = Place(place.epoch + 1)
-        checkpoint.save(network, place)
+        audio_rate = (totals.frames - frames) * recipe.features.hop_seconds / seconds
 
-    network.load_weights(history.best_weights)
-    result = TrainingResult(
-        history.best.wer,
-        history.best.cer,
-        history.best.epoch,
-        config.epochs,
+        if trained is not network:
+            _copy_variables(trained, network)
+        heard = transcripts(network, dev_batches, alphabet)
+        words, characters = errors_of(heard)
+        result = EpochResult(
+            epoch=place.epoch + 1,
+            loss=totals.mean_loss,
+            wer=words.rate,
+            cer=characters.rate,
+            learning_rate=float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
+            seconds=seconds,
+            padding=totals.padding,
+            left_out=len(data.left_out.ids),
+            overflows=totals.overflows,
+        )
+        if average is not None:
+            heard_by_average = transcripts(average.network, dev_batches, alphabet)
+            words, characters = errors_of(heard_by_average)
+            result = dataclasses.replace(
+                result, average_wer=words.rate, average_cer=characters.rate
+            )
+        history.add(result, average.network if result.averaged else network)
+        progress.left_out(result.epoch, data.left_out, config.max_frames)
+        progress.end_epoch(result, audio_rate, whole)
+        place, totals = Place(place.epoch + 1, 0, place.batches), EpochTotals()
+        if writes:
+            tensorboard.epoch(result, audio_rate, heard_by_average if result.averaged else heard)
+            checkpoint.save(place, totals)
+
+    best = history.best
+    if writes:
+        network.load_weights(history.best_weights)
+        description = ModelDescription(recipe.model, recipe.alphabet, recipe.features)
+        save_model(output_directory, network, description, model_card(recipe, statistics, history))
+        (pathlib.Path(output_directory) / HISTORY_NAME).write_text(history.text(), "utf-8")
+    # A worker that ends would take the others with it.
+    value_of_chief(strategy, 0)
+    return TrainingResult(
+        best.kept_wer,
+        best.kept_cer,
+        best.epoch,
+        best.averaged,
+        len(history.epochs),
         time.monotonic() - started,
     )
-    description = ModelDescription(recipe.model, recipe.alphabet, recipe.features)
-    save_model(output_directory, network, description, _model_card(recipe, statistics, result))
-    (pathlib.Path(output_directory) / HISTORY_NAME).write_text(history.text(), "utf-8")
-    return result
 
 
-def _train_epoch(
-    network: keras.Model,
-    batches: tf.data.Dataset,
-    config: TrainingConfig,
-    place: Place,
-    checkpoint: Checkpoint,
-    progress: Progress,
-) -> float:
-    """Trains what is left of an epoch and gives the mean loss of all of it.
-
-    Keras' own `fit` takes the number of batches of its first epoch for that of all others, and so
-    would leave out the end of longer ones, and most of them after an interruption.
-    """
-    progress.start_epoch()
-    if place.step == 0:
-        network.reset_metrics()
-    network.make_train_function()
-    iterator = iter(batches.skip(place.step))
-    iteration = int(keras.ops.convert_to_numpy(network.optimizer.iterations))
-    step = place.step
-    while True:
-        network.optimizer.learning_rate = learning_rate_at(config, place.epoch, iteration)
-        try:
-            loss = float(network.train_function(iterator)["loss"])
-        except tf.errors.OutOfRangeError:
-            if step == 0:
-                raise UserError(
-                    "No utterance of the training split is short enough to train on: "
-                    f"training.max_frames is {config.max_frames}."
-                ) from None
-            return float(network.get_metrics_result()["loss"])
-        step, iteration = step + 1, iteration + 1
-        if not math.isfinite(loss):
-            raise DivergenceError(
-                f"The loss is {loss} at step {step} of epoch {place.epoch + 1}. Lower "
-                "training.learning_rate, or look for a bad utterance: `ds2 corpus check`."
-            )
-        progress.end_step(place.epoch + 1, loss)
-        if checkpoint.age >= config.checkpoint_seconds:
-            checkpoint.save(network, Place(place.epoch, step))
+def _make_network(recipe: Recipe, alphabet: Alphabet) -> DeepSpeech2:
+    return DeepSpeech2(
+        recipe.model, alphabet.size, recipe.features.num_bins, dtype=recipe.training.precision
+    )
 
 
-def _model_card(recipe: Recipe, statistics: SpectrogramStatistics, result: TrainingResult) -> str:
-    hours = statistics.num_frames * recipe.features.hop_seconds / 3600
-    recipe_text = yaml.safe_dump(to_dict(recipe), allow_unicode=True, sort_keys=False)
-    return f"""# Deep Speech 2 model
+def _copy_variables(source: keras.Model, target: keras.Model) -> None:
+    """Copies weights, running averages and random generators."""
+    for variable, value in zip(target.variables, source.variables, strict=True):
+        variable.assign(keras.ops.convert_to_numpy(value))
 
-| | |
-|---|---|
-| trained on | {statistics.num_utterances} utterances, {hours:.2f} h |
-| epochs | {result.epochs}; the weights are those of epoch {result.best_epoch} |
-| dev WER, greedy | {result.wer:.2%} |
-| dev CER, greedy | {result.cer:.2%} |
-| seed | {recipe.training.seed} |
-| ds2-tf | {ds2_tf.__version__} |
 
-Use: `ds2 transcribe --model DIR FILE`, where DIR is this directory.
+def _stopped(history: History, patience: int, strategy: tf.distribute.Strategy) -> bool:
+    # What workers hear may differ by rounding: the chief decides.
+    return bool(value_of_chief(strategy, int(history.stopped(patience))))
 
-## Recipe
 
-```yaml
-{recipe_text}```
-"""
+def _check_workers(
+    strategy: tf.distribute.Strategy, fingerprint: str, place: Place, state_directory
+) -> None:
+    if not workers_agree(strategy, int(fingerprint[:7], 16)):
+        raise UserError(
+            f"The workers were given different recipes or corpora (here {fingerprint}): start all "
+            "of them with the same."
+        )
+    if not workers_agree(strategy, place.batches) or not workers_agree(strategy, place.epoch):
+        raise UserError(
+            f"The workers would go on at different places (here epoch {place.epoch + 1} after "
+            f"{place.batches} batches): the state directory, {state_directory}, must be one that "
+            "all of them see."
+        )

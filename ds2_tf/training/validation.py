@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import keras
 import numpy as np
 
@@ -12,7 +14,7 @@ from ds2_tf.text.alphabet import Alphabet
 from ds2_tf.training.loss import LABEL_PADDING
 
 
-def validate(model: keras.Model, batches, alphabet: Alphabet) -> tuple[ErrorCounts, ErrorCounts]:
+def transcripts(model: keras.Model, batches, alphabet: Alphabet) -> list[tuple[str, str]]:
     """Decodes labeled batches greedily.
 
     Args:
@@ -21,7 +23,7 @@ def validate(model: keras.Model, batches, alphabet: Alphabet) -> tuple[ErrorCoun
         alphabet: decodes labels and outputs.
 
     Returns:
-        Word and character errors of the whole dataset.
+        Pairs of what was said and what was heard.
     """
     pairs = []
     for inputs, labels in batches.as_numpy_iterator():
@@ -30,5 +32,16 @@ def validate(model: keras.Model, batches, alphabet: Alphabet) -> tuple[ErrorCoun
         hypotheses = greedy_decode(logits, np.full(len(logits), logits.shape[1]), alphabet)
         references = [alphabet.decode(row[row != LABEL_PADDING]) for row in labels]
         pairs += zip(references, hypotheses)
+    return pairs
+
+
+def errors_of(pairs: Iterable[tuple[str, str]]) -> tuple[ErrorCounts, ErrorCounts]:
+    """Word and character errors of pairs of what was said and what was heard, all together."""
+    pairs = list(pairs)
     words = total(word_errors(*pair) for pair in pairs)
     return words, total(character_errors(*pair) for pair in pairs)
+
+
+def validate(model: keras.Model, batches, alphabet: Alphabet) -> tuple[ErrorCounts, ErrorCounts]:
+    """Word and character errors of a whole dataset, greedily decoded; see `transcripts`."""
+    return errors_of(transcripts(model, batches, alphabet))

@@ -4,6 +4,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,12 +22,14 @@ model:
     - {{filters: 2, kernel: [21, 5], stride: [20, 2]}}
   recurrent_layers: 1
   recurrent_units: 4
-  dropout: 0.1
+  dropout: {dropout}
 training:
   epochs: {epochs}
   batch_frames: 400
   max_batch_size: 2
   max_frames: 400
+  accumulate_batches: 2
+  average_decay: 0.9
   checkpoint_seconds: 0
   augmentation: {{frequency_masks: 1, time_masks: 1{audio}}}
 """
@@ -34,9 +37,9 @@ training:
 
 @pytest.fixture
 def recipe(tmp_path):
-    def write(epochs, audio=""):
+    def write(epochs, audio="", dropout=0.1):
         path = tmp_path / "recipe.yaml"
-        path.write_text(RECIPE.format(epochs=epochs, audio=audio))
+        path.write_text(RECIPE.format(epochs=epochs, audio=audio, dropout=dropout))
         return str(path)
 
     return write
@@ -126,14 +129,14 @@ def start(tmp_path):
     """Starts `ds2 train` in a process of its own, which the end of the test ends."""
     processes = []
 
-    def start(*words):
+    def start(*words, **environment):
         with (tmp_path / f"stderr-{len(processes)}").open("w") as errors:
             processes.append(
                 subprocess.Popen(
                     [sys.executable, "-m", "ds2_tf.cli", "train", *words],
                     stdout=subprocess.DEVNULL,
                     stderr=errors,
-                    env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+                    env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", **environment},
                 )
             )
         return processes[-1]
@@ -175,3 +178,54 @@ def test_killed_and_run_again_ends_with_the_same_weights(recipe, manifest, start
             assert saved.files == expected.files
             for name in saved.files:
                 np.testing.assert_array_equal(saved[name], expected[name], err_msg=name)
+    assert points(state / "tensorboard") == points(tmp_path / "straight-state" / "tensorboard")
+
+
+def points(directory):
+    """Name, place and value of all points for TensorBoard, but for those of time."""
+    import tensorflow as tf
+
+    return sorted(
+        (value.tag, event.step, value.tensor.SerializeToString())
+        for path in directory.iterdir()
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+        for event in [tf.compat.v1.Event.FromString(record)]
+        for value in event.summary.value
+        if value.tag != "epoch/audio_seconds_per_second"
+    )
+
+
+@pytest.mark.slow
+def test_two_workers_train_as_one(recipe, manifest, start, tmp_path):
+    """On the same batches, of one and two utterances; only the chief writes."""
+    words = [recipe(2, dropout=0.0), "--manifest", manifest]
+    alone = start(*words, "--output", str(tmp_path / "alone"))
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    state = tmp_path / "state"
+    workers = [
+        start(
+            *words,
+            *("--state", str(state), "--output", str(tmp_path / f"worker-{index}")),
+            TF_CONFIG=json.dumps(
+                {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+            ),
+        )
+        for index in range(2)
+    ]
+    assert [process.wait() for process in (alone, *workers)] == [0, 0, 0]
+    assert (tmp_path / "worker-0" / "model.keras").exists()
+    assert not (tmp_path / "worker-1").exists()
+    assert "epoch 2/2" in (tmp_path / "stderr-1").read_text()
+    assert "epoch" not in (tmp_path / "stderr-2").read_text()
+    with np.load(tmp_path / "alone-state" / "state.npz") as expected:
+        with np.load(state / "state.npz") as saved:
+            for name in expected.files[1:]:
+                np.testing.assert_allclose(saved[name], expected[name], rtol=1e-3, atol=1e-5)
+
+
+def free_ports(number):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    ports = [listener.getsockname()[1] for listener in sockets]
+    for listener in sockets:
+        listener.close()
+    return ports

@@ -7,6 +7,7 @@ import pytest
 
 from ds2_tf.errors import UserError
 from ds2_tf.training.checkpoint import STATE_NAME, Checkpoint, Place
+from ds2_tf.training.totals import EpochTotals
 
 
 def make_model(seed):
@@ -27,10 +28,16 @@ def make_model(seed):
     return model
 
 
+def variables_of(model):
+    return [*model.variables, *model.optimizer.variables]
+
+
+def checkpoint_of(model, directory, fingerprint="fingerprint"):
+    return Checkpoint(directory, fingerprint, variables_of(model))
+
+
 def state_of(model):
-    metrics = [variable for metric in model.metrics for variable in metric.variables]
-    variables = [*model.variables, *model.optimizer.variables, *metrics]
-    return [keras.ops.convert_to_numpy(variable) for variable in variables]
+    return [keras.ops.convert_to_numpy(variable) for variable in variables_of(model)]
 
 
 def assert_equal(some, others):
@@ -41,37 +48,37 @@ def assert_equal(some, others):
 
 def test_everything_is_restored(tmp_path):
     model = make_model(0)
-    Checkpoint(tmp_path / "new", "fingerprint").save(model, Place(3, 14))
+    totals = EpochTotals(utterances=5, loss=0.1 + 0.2, frames=900, padded_frames=1000, overflows=1)
+    checkpoint_of(model, tmp_path / "new").save(Place(3, 14, 159), totals)
     other = make_model(1)
     assert any((a != b).any() for a, b in zip(state_of(model), state_of(other)))
-    assert Checkpoint(tmp_path / "new", "fingerprint").restore(other) == Place(3, 14)
+    assert checkpoint_of(other, tmp_path / "new").restore() == (Place(3, 14, 159), totals)
     assert_equal(state_of(other), state_of(model))
     x = np.ones((8, 3), np.float32)
-    losses = [network.train_on_batch(x, np.ones((8, 4))) for network in (model, other)]
-    assert losses[0] == losses[1]
+    for network in (model, other):
+        network.train_on_batch(x, np.ones((8, 4)))
     assert_equal(state_of(other), state_of(model))
 
 
 def test_a_new_run_starts_at_the_beginning(tmp_path):
     model = make_model(0)
     before = state_of(model)
-    assert Checkpoint(tmp_path, "fingerprint").restore(model) == Place(0, 0)
+    assert checkpoint_of(model, tmp_path).restore() == (Place(0, 0, 0), EpochTotals())
     assert_equal(state_of(model), before)
 
 
 def test_another_run_is_refused_and_nothing_changed(tmp_path):
-    Checkpoint(tmp_path, "theirs").save(make_model(0), Place(1, 0))
+    checkpoint_of(make_model(0), tmp_path, "theirs").save(Place(1, 0), EpochTotals())
     model = make_model(1)
     before = state_of(model)
     with pytest.raises(UserError, match=r"another configuration or corpus \(theirs.*is ours\)"):
-        Checkpoint(tmp_path, "ours").restore(model)
+        checkpoint_of(model, tmp_path, "ours").restore()
     assert_equal(state_of(model), before)
 
 
 def test_a_save_that_fails_leaves_the_last_one(tmp_path, monkeypatch):
-    model = make_model(0)
-    checkpoint = Checkpoint(tmp_path, "fingerprint")
-    checkpoint.save(model, Place(1, 2))
+    checkpoint = checkpoint_of(make_model(0), tmp_path)
+    checkpoint.save(Place(1, 2), EpochTotals())
 
     def full(path, **arrays):
         path.write_bytes(b"half a file")
@@ -80,18 +87,18 @@ def test_a_save_that_fails_leaves_the_last_one(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", full)
         with pytest.raises(OSError):
-            checkpoint.save(model, Place(1, 3))
-    assert checkpoint.restore(make_model(1)) == Place(1, 2)
-    checkpoint.save(model, Place(1, 4))
+            checkpoint.save(Place(1, 3), EpochTotals())
+    assert checkpoint.restore()[0] == Place(1, 2)
+    checkpoint.save(Place(1, 4), EpochTotals())
     assert [path.name for path in tmp_path.iterdir()] == [STATE_NAME]
 
 
 def test_age_starts_anew_with_every_save(tmp_path, monkeypatch):
     now = [100.0]
     monkeypatch.setattr("ds2_tf.training.checkpoint.time.monotonic", lambda: now[0])
-    checkpoint = Checkpoint(tmp_path, "fingerprint")
+    checkpoint = checkpoint_of(make_model(0), tmp_path)
     now[0] = 130.0
     assert checkpoint.age == 30.0
-    checkpoint.save(make_model(0), Place())
+    checkpoint.save(Place(), EpochTotals())
     now[0] = 131.0
     assert checkpoint.age == 1.0

@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import numpy as np
@@ -17,7 +18,7 @@ from ds2_tf.config import (
 )
 from ds2_tf.errors import UserError
 from ds2_tf.models.model_directory import load_model
-from ds2_tf.training import trainer
+from ds2_tf.training import epoch, trainer
 from ds2_tf.training.data import RecordData, run_fingerprint
 
 MODEL = ModelConfig(
@@ -33,6 +34,8 @@ TRAINING = TrainingConfig(
     max_frames=400,
     learning_rate=5e-3,
     warmup_steps=4,
+    accumulate_batches=2,
+    average_decay=0.8,
     checkpoint_seconds=0.0,
     augmentation=AugmentationConfig(frequency_masks=1, time_masks=1),
 )
@@ -79,9 +82,9 @@ def kill_at_step(monkeypatch):
                 raise Killed
             return original(*arguments)
 
-        monkeypatch.setattr(trainer, "learning_rate_at", rate_or_death)
+        monkeypatch.setattr(epoch, "learning_rate_at", rate_or_death)
 
-    original = trainer.learning_rate_at
+    original = epoch.learning_rate_at
     at.undo = monkeypatch.undo
     return at
 
@@ -92,12 +95,12 @@ def history_of(path):
 
 
 def test_an_interrupted_run_ends_with_the_same_weights(train, corpus, kill_at_step, tmp_path):
-    """With dropout and SpecAugment; died in the middle of epoch 2."""
+    """With dropout, SpecAugment and averaged weights; died between two accumulated batches."""
     result, expected = train("straight")
     steps = [len(list(RecordData(RECIPE, corpus.files, corpus.files).epoch(e))) for e in (0, 1)]
     assert steps[1] >= 4
-    # Epoch 1 asks for one rate more than it has steps, and finds its data at an end.
-    kill_at_step(steps[0] + 1 + 2)
+    # Epoch 1 asks for one rate more than it has steps, for what is left over at its end.
+    kill_at_step(steps[0] + 1 + 3)
     with pytest.raises(Killed):
         train("interrupted")
     kill_at_step.undo()
@@ -147,10 +150,36 @@ def test_fingerprint_tells_runs_apart(corpus, tmp_path):
     assert len(set(different)) == len(different)
 
 
-def test_a_loss_that_is_no_number_ends_training(train, monkeypatch):
+def test_a_loss_that_is_no_number_ends_training(train, tmp_path):
+    """The batch is named, and no checkpoint has taken it up."""
     huge = dataclasses.replace(TRAINING, learning_rate=1e30, warmup_steps=0)
-    with pytest.raises(UserError, match=r"The loss is \S+ at step \d+ of epoch \d"):
+    with pytest.raises(UserError, match=r"step \d+ of epoch \d+, with the utterances utterance-\d"):
         train(recipe=dataclasses.replace(RECIPE, training=huge))
+    with np.load(tmp_path / "model-state" / "state.npz") as state:
+        assert all(np.isfinite(state[key]).all() for key in state.files if key != "header")
+
+
+def test_training_ends_after_its_patience(train, capsys, tmp_path):
+    """At a rate that changes next to nothing; some utterances are too long, and are named."""
+    still = dataclasses.replace(
+        TRAINING,
+        epochs=9,
+        max_frames=90,
+        learning_rate=1e-20,
+        weight_decay=0.0,
+        patience=1,
+        average_decay=0.999,
+    )
+    result, _ = train(recipe=dataclasses.replace(RECIPE, training=still))
+    rates = [
+        min((entry["wer"], entry["cer"]), (entry["average_wer"], entry["average_cer"]))
+        for entry in history_of(tmp_path / "model")
+    ]
+    assert result.best_epoch == rates.index(min(rates)) + 1 == result.epochs - 1 < 8
+    assert len(rates) == result.epochs
+    progress = capsys.readouterr().err
+    assert "longer than training.max_frames (90) and so left out: " in progress
+    assert re.search(r"epoch 2/9: loss .* \(averaged .*, \d too long, padding \d+\.\d%", progress)
 
 
 def test_overfits_eight_utterances(tmp_path, write_tones, capsys):
@@ -188,6 +217,8 @@ def test_overfits_eight_utterances(tmp_path, write_tones, capsys):
     assert history[-1]["loss"] < 0.1 * history[0]["loss"]
     best = history[result.best_epoch - 1]
     assert (best["wer"], best["cer"]) == (0.0, 0.0)
+    # Batches of two, the shorter padded to the longer.
+    assert 0.0 < history[-1]["padding"] < 0.3 and history[-1]["left_out"] == 0
 
     network, description = load_model(tmp_path / "model")
     assert description.model == recipe.model and description.alphabet == "abcd "

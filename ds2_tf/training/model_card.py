@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model directory says of how it came about."""
+
+from __future__ import annotations
+
+import yaml
+
+import ds2_tf
+from ds2_tf.config import Recipe, to_dict
+from ds2_tf.corpora.statistics import SpectrogramStatistics
+from ds2_tf.training.history import History
+
+
+def model_card(recipe: Recipe, statistics: SpectrogramStatistics, history: History) -> str:
+    """The model card, Markdown.
+
+    Args:
+        recipe: of the network and its training.
+        statistics: of the training split.
+        history: of the run.
+    """
+    hours = statistics.num_frames * recipe.features.hop_seconds / 3600
+    recipe_text = yaml.safe_dump(to_dict(recipe), allow_unicode=True, sort_keys=False)
+    best = history.best
+    average = " (moving average)" if best.averaged else ""
+    return f"""# Deep Speech 2 model
+
+| | |
+|---|---|
+| trained on | {statistics.num_utterances} utterances, {hours:.2f} h |
+| epochs | {len(history.epochs)}; the weights are those of epoch {best.epoch}{average} |
+| left out, too long | {best.left_out} utterances |
+| dev WER, greedy | {best.kept_wer:.2%} |
+| dev CER, greedy | {best.kept_cer:.2%} |
+| seed | {recipe.training.seed} |
+| ds2-tf | {ds2_tf.__version__} |
+
+Use: `ds2 transcribe --model DIR FILE`, where DIR is this directory.
+
+## Recipe
+
+```yaml
+{recipe_text}```
+"""
