@@ -24,6 +24,7 @@ _HOMES = {
     "greedy_decode": "ds2_tf.decoding.greedy",
     "load_recipe": "ds2_tf.recipes",
     "log_spectrogram": "ds2_tf.audio.spectrogram",
+    "make_strategy": "ds2_tf.training.strategy",
     "read_audio": "ds2_tf.audio.reading",
     "read_manifest": "ds2_tf.corpora.manifest",
     "save_model": "ds2_tf.models.model_directory",
