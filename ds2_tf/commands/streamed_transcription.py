@@ -15,6 +15,7 @@ import numpy as np
 from ds2_tf.audio.live import microphone, pipe
 from ds2_tf.audio.reading import AudioError, RawFormat, read_audio
 from ds2_tf.commands.corpus_arguments import raw_format
+from ds2_tf.decoding.beam_search import Partial
 
 _PIPE = "-"
 _MICROPHONE = "microphone"
@@ -92,7 +93,7 @@ class _Display:
         self._name = name
         self._json = as_json
         self._several = several
-        self._shown = None
+        self._shown = Partial("", "")
         self._live = not as_json and sys.stderr.isatty()
 
     def partial(self, partial, seconds: float) -> None:

@@ -138,7 +138,7 @@ class TestCheck:
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "wav")])
         def transcribe(wav):
             longer = tf.strings.join([wav, bytes(44)])
-            rate = tf.io.decode_raw(tf.strings.substr(longer, 24, 4), tf.int32)[:, 0]
+            rate = tf.reshape(tf.io.decode_raw(tf.strings.substr(longer, 24, 4), tf.int32), [-1])
             rate = tf.where(tf.strings.length(wav) < 44, 0, rate)
             return {
                 "text": wav,
