@@ -199,7 +199,9 @@ def evaluate(
         search = load_package(decoder).search(alphabet=recognizer.alphabet)
 
         def texts(recognitions):
-            for best, *_ in decode_many(search, (r.log_probs for r in recognitions)):
+            log_probs = (r.log_probs for r in recognitions)
+            results = decode_many(search, log_probs, total=len(recognitions), progress=True)
+            for best, *_ in results:
                 yield best.text
 
     report = RejectionReport()

@@ -38,6 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help=f"{name} of the coarse grid",
         )
     parser.add_argument(
+        "--unknown-scores",
+        type=float,
+        nargs="+",
+        metavar="X",
+        help="with an open vocabulary: penalties of unknown words to try, beside the package's",
+    )
+    parser.add_argument(
         "--refinements",
         type=int,
         default=2,
@@ -64,7 +71,13 @@ def run(args: argparse.Namespace) -> int:
     from ds2_tf.corpora.rejection import RejectionReport
     from ds2_tf.decoding.package import load_package, write_package
     from ds2_tf.decoding.surface_plot import plot_surface
-    from ds2_tf.decoding.tuning import DEFAULT_ALPHAS, DEFAULT_BETAS, DevelopmentSet, tune
+    from ds2_tf.decoding.tuning import (
+        DEFAULT_ALPHAS,
+        DEFAULT_BETAS,
+        DEFAULT_UNKNOWN_SCORES,
+        DevelopmentSet,
+        tune,
+    )
     from ds2_tf.evaluation import recognize_manifest
     from ds2_tf.recognizer import Recognizer
 
@@ -96,6 +109,7 @@ def run(args: argparse.Namespace) -> int:
         check,
         alphas=args.alphas or DEFAULT_ALPHAS,
         betas=args.betas or DEFAULT_BETAS,
+        unknown_scores=args.unknown_scores or DEFAULT_UNKNOWN_SCORES,
         refinements=args.refinements,
         beam_sizes=args.beam_sizes,
         report=lambda line: print(line, file=sys.stderr, flush=True),

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding alpha and beta on development data: a coarse grid, then smaller steps around the best."""
+"""Finding the weights of a search on development data.
+
+A coarse grid of alpha and beta, then smaller steps around the best. With an open vocabulary the
+penalty of unknown words is chosen between the two, and the grid repeated with it.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from ds2_tf.metrics.error_rate import ErrorCounts, character_errors, total, word
 
 DEFAULT_ALPHAS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 DEFAULT_BETAS = (-2.0, -1.0, 0.0, 1.0, 2.0, 4.0)
+DEFAULT_UNKNOWN_SCORES = (0.0, -2.0, -5.0, -10.0, -15.0, -20.0, -30.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +101,18 @@ class Tuning:
     check: Measurement
     check_greedy: Measurement
 
+    @property
+    def warning(self) -> str | None:
+        """What the utterances say that the choice has not seen, if that is against it."""
+        if self.check.words.errors <= self.check_greedy.words.errors:
+            return None
+        return (
+            "warning: on the utterances held out the WER is "
+            f"{self.check.words.rate:.2%} with the language model and "
+            f"{self.check_greedy.words.rate:.2%} without: the weights may fit those that were "
+            "tuned on only. Tune on more utterances, or on text that is more like what is said."
+        )
+
     def to_dict(self) -> dict:
         """The outcome as JSON types."""
         return {
@@ -109,6 +126,7 @@ class Tuning:
                 for name in ("development", "development_greedy", "check", "check_greedy")
                 for m in [getattr(self, name)]
             },
+            "warning": self.warning,
         }
 
     def summary(self) -> str:
@@ -124,6 +142,11 @@ class Tuning:
         lines.append(
             f"best: alpha {self.options.alpha:.4g}, beta {self.options.beta:.4g}, "
             f"beam {self.options.beam_size}"
+            + (
+                f", unknown score {self.options.unknown_score:.4g}"
+                if self.options.open_vocabulary
+                else ""
+            )
         )
         for name, with_lm, greedy in [
             ("tuned on", self.development, self.development_greedy),
@@ -133,6 +156,8 @@ class Tuning:
                 f"{name}: WER {with_lm.words.rate:.2%} (greedy {greedy.words.rate:.2%}), "
                 f"{with_lm.words.reference_length} words"
             )
+        if self.warning:
+            lines.append(self.warning)
         return "\n".join(lines)
 
 
@@ -143,6 +168,7 @@ def tune(
     *,
     alphas: Sequence[float] = DEFAULT_ALPHAS,
     betas: Sequence[float] = DEFAULT_BETAS,
+    unknown_scores: Sequence[float] = DEFAULT_UNKNOWN_SCORES,
     refinements: int = 2,
     beam_sizes: Sequence[int] = (),
     report: Callable[[str], None] = lambda line: None,
@@ -155,6 +181,7 @@ def tune(
         check: others, on which the outcome is measured, once.
         alphas: of the coarse grid.
         betas: of the coarse grid.
+        unknown_scores: to try with an open vocabulary, beside that of the package.
         refinements: rounds that look at the neighbours of the best at half the distance of the
             round before. Defaults to 2.
         beam_sizes: to try with the best alpha and beta; the smallest that makes no more errors
@@ -171,11 +198,12 @@ def tune(
             f"{len(development.references)} and {len(check.references)}."
         )
     surface: dict[tuple[float, float], Measurement] = {}
+    base = package.options
 
     def look(alpha: float, beta: float) -> None:
         point = (round(max(alpha, 0.0), 6), round(beta, 6))
         if point not in surface:
-            options = dataclasses.replace(package.options, alpha=point[0], beta=point[1])
+            options = dataclasses.replace(base, alpha=point[0], beta=point[1])
             surface[point] = development.measure_search(package, options)
             rate = surface[point].words.rate
             report(f"alpha {point[0]:.4g}, beta {point[1]:.4g}: WER {rate:.2%}")
@@ -183,9 +211,23 @@ def tune(
     def best() -> tuple[float, float]:
         return min(surface, key=lambda point: (surface[point].errors, point))
 
-    for alpha in alphas:
-        for beta in betas:
-            look(alpha, beta)
+    def look_at_grid() -> None:
+        for alpha in alphas:
+            for beta in betas:
+                look(alpha, beta)
+
+    look_at_grid()
+    if base.open_vocabulary:
+        alpha, beta = best()
+        options = dataclasses.replace(base, alpha=alpha, beta=beta)
+        unknown = _best_unknown_score(
+            package, options, development, surface[alpha, beta], unknown_scores, report
+        )
+        if unknown != base.unknown_score:
+            # What was measured with another penalty cannot be compared.
+            base = dataclasses.replace(base, unknown_score=unknown)
+            surface.clear()
+            look_at_grid()
     step_alpha, step_beta = _step(alphas), _step(betas)
     for _ in range(refinements):
         step_alpha, step_beta = step_alpha / 2, step_beta / 2
@@ -194,7 +236,7 @@ def tune(
             for sign_beta in (-1, 0, 1):
                 look(alpha + sign_alpha * step_alpha, beta + sign_beta * step_beta)
     alpha, beta = best()
-    options = dataclasses.replace(package.options, alpha=alpha, beta=beta)
+    options = dataclasses.replace(base, alpha=alpha, beta=beta)
     measured = surface[alpha, beta]
     if beam_sizes:
         by_size = {}
@@ -211,9 +253,13 @@ def tune(
         raise UserError(
             f"With the best weights, alpha {alpha:.4g} and beta {beta:.4g}, the WER is "
             f"{measured.words.rate:.2%}, and {greedy.words.rate:.2%} without the language model: "
-            "it does not fit these utterances. Build it from text more like them, or open the "
-            "vocabulary (ds2 lm package --open-vocabulary; decoder.search.open_vocabulary in the "
-            "configuration of a pipeline)."
+            "it does not fit these utterances. Build it from text more like them"
+            + (
+                "."
+                if base.open_vocabulary
+                else ", or open the vocabulary (ds2 lm package --open-vocabulary; "
+                "decoder.search.open_vocabulary in the configuration of a pipeline)."
+            )
         )
     return Tuning(
         options=options,
@@ -223,6 +269,18 @@ def tune(
         check=check.measure_search(package, options),
         check_greedy=check.measure_greedy(package.alphabet),
     )
+
+
+def _best_unknown_score(package, options, development, measured, scores, report) -> float:
+    """The penalty with the fewest errors; among equals that of the package, then the harshest."""
+    results = {options.unknown_score: measured}
+    for score in scores:
+        if score not in results:
+            changed = dataclasses.replace(options, unknown_score=score)
+            results[score] = development.measure_search(package, changed)
+            report(f"unknown score {score:.4g}: WER {results[score].words.rate:.2%}")
+    kept = options.unknown_score
+    return min(results, key=lambda score: (results[score].errors, score != kept, score))
 
 
 def _step(values: Sequence[float]) -> float:

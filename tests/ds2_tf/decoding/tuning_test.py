@@ -82,6 +82,32 @@ def test_smallest_beam_that_is_as_good(package):
     assert tuning.options.beam_size == expected
 
 
+def test_unknown_score_of_an_open_vocabulary(tmp_path, word_model):
+    options = BeamOptions(open_vocabulary=True, unknown_score=-40.0)
+    package = write_package(tmp_path / "p", ALPHABET, options, NgramModel(word_model))
+    data = spoken(2 * UNLIKELY, 6)
+    grid = {"alphas": (0.0, 0.5), "betas": (-2.0, -1.0, 0.0), "refinements": 0}
+    tuning = tune(package, data, data, unknown_scores=(0.0, -20.0), **grid)
+    # All that is said is unknown, so that a mild penalty is best.
+    assert tuning.options.unknown_score == 0.0
+    assert data.measure_search(package, tuning.options) == tuning.development
+    assert "unknown score 0" in tuning.summary()
+    # A closed vocabulary has no use for it.
+    closed = write_package(tmp_path / "q", ALPHABET, BeamOptions(), NgramModel(word_model))
+    known = spoken(LIKELY, 7)
+    tuning = tune(closed, known, known, unknown_scores=(-1.0,), **grid)
+    assert tuning.options.unknown_score == BeamOptions().unknown_score
+
+
+def test_warns_where_it_does_not_carry_over(package):
+    tuning = small(package, spoken(3 * LIKELY, 8), spoken(3 * UNLIKELY, 9))
+    assert tuning.check.words.errors > tuning.check_greedy.words.errors
+    assert "warning: on the utterances held out" in tuning.summary()
+    assert tuning.to_dict()["warning"] == tuning.warning
+    good = small(package, spoken(5 * LIKELY, 0), spoken(5 * LIKELY, 1))
+    assert good.warning is None and "warning" not in good.summary()
+
+
 def test_a_model_that_does_not_fit(package):
     data = spoken(3 * UNLIKELY, 4)
     with pytest.raises(UserError, match="without the language model: it does not fit"):
