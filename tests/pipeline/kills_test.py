@@ -16,7 +16,7 @@ root: {root}
 recipe: {recipe}
 manifest: {manifest}
 shards: 1
-evaluation: {{max_wer: 2.0}}
+evaluation: {{max_wer: 100}}
 """
 
 

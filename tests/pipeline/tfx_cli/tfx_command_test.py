@@ -24,7 +24,7 @@ root: {root}
 recipe: {recipe}
 manifest: {manifest}
 shards: 1
-evaluation: {{max_wer: 2.0}}
+evaluation: {{max_wer: 100}}
 steps: {{validate_data: false, check_saved_model: false}}
 kubeflow: {{image: registry/ds2-tf:0.1.0}}
 """
