@@ -68,7 +68,6 @@ def test_version(capsys):
         ("corpus",),
         ("corpus", "sing"),
         ("train",),
-        ("transcribe", "--model", "m"),
         ("transcribe", "f.wav"),
         ("transcribe", "--model", "m", "--server", "s:1", "f.wav"),
         ("export", "--model", "m", "--output", "o", "--version", "new"),

@@ -31,7 +31,7 @@ def test_text_and_score_of_the_whole(streaming, whole, noise):
     for stream, recognition in zip(streams, expected):
         transcript = stream.finish()
         assert transcript.text.split() == recognition.text.split()
-        assert len(transcript.text) > 3
+        assert transcript.text
         assert transcript.score == pytest.approx(recognition.score, rel=1e-5)
         assert transcript.words[-1].end <= len(recognition.log_probs) * 0.04 + 1e-9
 
