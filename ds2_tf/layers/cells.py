@@ -5,8 +5,8 @@ All are written for a loop in which only the product of the previous output with
 kernel, called `recurrent` here, depends on the step before. `projected` is the (normalized) input
 term B(W x), known for all steps beforehand. Both hold one block of units for each gate.
 
-Going back, the gradients of a step are linear in the gradients of its state. `linearize` therefore
-computes the factors for all steps at once, and `backward` only multiplies.
+Going back, the gradients of a step are linear in the gradients of its state: `linearize` computes
+the factors, which do not wait for the step after, and `backward` only multiplies.
 """
 
 from __future__ import annotations
@@ -34,22 +34,17 @@ class RNNCell:
 
     @staticmethod
     def linearize(projected, recurrent, previous, states):
-        """The factors of `backward`, for all steps at once."""
+        """The factors of `backward`."""
         del projected, recurrent, previous
         (h,) = states
         return (ops.cast(ops.logical_and(h > 0.0, h < CLIP), h.dtype),)
 
     @staticmethod
     def backward(factors, gradients):
-        """Gradients of `recurrent` and, apart from it, of the state before the step."""
+        """Gradients of `projected`, `recurrent` and, apart from it, of the state before."""
         (slope,), (dh,) = factors, gradients
-        return dh * slope, (ops.zeros_like(dh),)
-
-    @staticmethod
-    def projected_gradient(factors, gradients):
-        """The gradient of `projected`, for all steps at once."""
-        (slope,), (dh,) = factors, gradients
-        return dh * slope
+        both = dh * slope
+        return both, both, (ops.zeros_like(dh),)
 
 
 class GRUCell:
@@ -78,27 +73,25 @@ class GRUCell:
 
     @staticmethod
     def linearize(projected, recurrent, previous, states):
-        """The factors of `backward`, for all steps at once."""
+        """The factors of `backward`."""
         del states
         (h,) = previous
         z, r, n, u_n = GRUCell._activations(projected, recurrent)
         to_n = z * (1.0 - ops.square(n))
         to_r = to_n * u_n * r * (1.0 - r)
-        to_z = (n - h) * z * (1.0 - z)
-        return ops.concatenate([to_z, to_r, to_n * r], axis=-1), to_n, 1.0 - z
+        keep = 1.0 - z
+        return (n - h) * z * keep, to_r, to_n, r, keep
 
     @staticmethod
     def backward(factors, gradients):
-        """Gradients of `recurrent` and, apart from it, of the state before the step."""
-        (to_recurrent, _, keep), (dh,) = factors, gradients
-        return ops.concatenate([dh, dh, dh], axis=-1) * to_recurrent, (dh * keep,)
-
-    @staticmethod
-    def projected_gradient(factors, gradients):
-        """The gradient of `projected`, for all steps at once."""
-        (to_recurrent, to_n, _), (dh,) = factors, gradients
-        to_z, to_r, _ = _split(to_recurrent, 3)
-        return ops.concatenate([dh * to_z, dh * to_r, dh * to_n], axis=-1)
+        """Gradients of `projected`, `recurrent` and, apart from it, of the state before."""
+        (to_z, to_r, to_n, r, keep), (dh,) = factors, gradients
+        dz, dr, dn = dh * to_z, dh * to_r, dh * to_n
+        return (
+            ops.concatenate([dz, dr, dn], axis=-1),
+            ops.concatenate([dz, dr, dn * r], axis=-1),
+            (dh * keep,),
+        )
 
 
 class LSTMCell:
@@ -126,7 +119,7 @@ class LSTMCell:
 
     @staticmethod
     def linearize(projected, recurrent, previous, states):
-        """The factors of `backward`, for all steps at once."""
+        """The factors of `backward`."""
         (_, c_previous), (_, c) = previous, states
         i, f, g, o = LSTMCell._activations(projected, recurrent)
         tanh_c = ops.tanh(c)
@@ -137,21 +130,13 @@ class LSTMCell:
 
     @staticmethod
     def backward(factors, gradients):
-        """Gradients of `recurrent` and, apart from it, of the state before the step."""
-        (_, _, to_c, f), (dh, dc) = factors, gradients
-        return LSTMCell.projected_gradient(factors, gradients), (
-            ops.zeros_like(dh),
-            (dc + dh * to_c) * f,
-        )
-
-    @staticmethod
-    def projected_gradient(factors, gradients):
-        """The gradient of `projected`, for all steps at once."""
-        (to_memory_gates, to_o, to_c, _), (dh, dc) = factors, gradients
+        """Gradients of `projected`, `recurrent` and, apart from it, of the state before."""
+        (to_memory_gates, to_o, to_c, f), (dh, dc) = factors, gradients
         dc = dc + dh * to_c
-        return ops.concatenate(
+        both = ops.concatenate(
             [ops.concatenate([dc, dc, dc], axis=-1) * to_memory_gates, dh * to_o], axis=-1
         )
+        return both, both, (ops.zeros_like(dh), dc * f)
 
 
 CELLS = {"rnn": RNNCell, "gru": GRUCell, "lstm": LSTMCell}

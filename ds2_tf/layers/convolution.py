@@ -8,6 +8,10 @@ from keras import ops
 
 from ds2_tf.layers.masking import zero_padding
 
+# With more, TensorFlow's gradients of a convolution can take a hundred times the forward pass on a
+# CPU: its library has quick code only for kernels of so many columns. Rows may be more.
+_MOST_COLUMNS = 14
+
 
 @keras.saving.register_keras_serializable(package="ds2_tf")
 class SequenceConvolution(keras.layers.Layer):
@@ -86,12 +90,7 @@ class SequenceConvolution(keras.layers.Layer):
         low = around // 2
         x = ops.pad(x, ((0, 0), (0, 0), (low, around - low), (0, 0)))
         dtype = _convolution_dtype(self.compute_dtype)
-        x = ops.conv(
-            ops.cast(x, dtype),
-            ops.cast(kernel, dtype),
-            strides=(self.strides[1], step),
-            padding="valid",
-        )
+        x = _convolve(ops.cast(x, dtype), ops.cast(kernel, dtype), (self.strides[1], step))
         return ops.cast(x, self.compute_dtype)
 
     def compute_mask(self, inputs, previous_mask=None):
@@ -116,6 +115,17 @@ class SequenceConvolution(keras.layers.Layer):
             "strides": self.strides,
             "causal": self.causal,
         }
+
+
+def _convolve(x, kernel, strides):
+    """A convolution without padding, turned on its side where its kernel has too many columns."""
+    turned = kernel.shape[1] > max(_MOST_COLUMNS, kernel.shape[0])
+    if turned:
+        x = ops.transpose(x, (0, 2, 1, 3))
+        kernel = ops.transpose(kernel, (1, 0, 2, 3))
+        strides = strides[::-1]
+    x = ops.conv(x, kernel, strides=strides, padding="valid")
+    return ops.transpose(x, (0, 2, 1, 3)) if turned else x
 
 
 def _convolution_dtype(compute_dtype: str) -> str:

@@ -36,16 +36,10 @@ def recurrence(cell, projected: list, kernels: list) -> list:
             # JAX hands over one tuple, TensorFlow its entries.
             if len(upstream) == 1 and isinstance(upstream[0], (tuple, list)):
                 (upstream,) = upstream
-            pairs = [
-                _backward_bulk(cell, *both)
-                for both in zip(
-                    *_backward(cell, projected, kernels, recurrents, states, upstream),
-                    projected,
-                    kernels,
-                    states,
-                )
-            ]
-            return (*(pair[0] for pair in pairs), *(pair[1] for pair in pairs))
+            d_projected, d_recurrents = _backward(
+                cell, projected, kernels, recurrents, states, upstream
+            )
+            return (*d_projected, *map(_kernel_gradient, kernels, states, d_recurrents))
 
         return tuple(state[0] for state in states), gradient
 
@@ -80,40 +74,38 @@ def _forward(cell, projected, kernels):
 
 
 def _backward(cell, projected, kernels, recurrents, states, upstream):
-    """Carries the gradient of the state back; gives the factors and all states' gradients."""
-    factors = tuple(
-        cell.linearize(_float32(x), _float32(recurrent), _previous(state), state)
-        for x, recurrent, state in zip(projected, recurrents, states)
-    )
+    """Carries the gradient of the state back; gives those of the input terms and products."""
     transposed = [ops.transpose(kernel) for kernel in kernels]
     zero = ops.zeros_like(upstream[0][0])
 
     def step(carried, inputs):
-        gradients, before = [], []
-        for factor, d_output, (dh, *rest), kernel in zip(*inputs, carried, transposed):
-            gradient = (dh + d_output, *rest)
-            d_recurrent, (dh, *rest) = cell.backward(factor, gradient)
-            product = ops.matmul(ops.cast(d_recurrent, kernel.dtype), kernel)
-            gradients.append(gradient)
-            before.append((dh + _float32(product), *rest))
-        return tuple(before), tuple(gradients)
+        d_projected, d_recurrents, before = [], [], []
+        for x, recurrent, previous, state, d_output, (dh, *rest), kernel in zip(
+            *inputs, carried, transposed
+        ):
+            # One step's factors stay in the cache; those of all steps at once would not.
+            factors = cell.linearize(_float32(x), _float32(recurrent), previous, state)
+            dx, d_recurrent, (dh, *rest) = cell.backward(factors, (dh + d_output, *rest))
+            d_projected.append(ops.cast(dx, x.dtype))
+            d_recurrents.append(ops.cast(d_recurrent, kernel.dtype))
+            before.append((dh + _float32(ops.matmul(d_recurrents[-1], kernel)), *rest))
+        return tuple(before), (tuple(d_projected), tuple(d_recurrents))
 
     initial = tuple((zero,) * cell.states for _ in kernels)
-    _, gradients = scan(step, initial, (factors, tuple(upstream)), reverse=True)
-    return factors, gradients
+    previous = tuple(_previous(state) for state in states)
+    inputs = (tuple(projected), recurrents, previous, states, tuple(upstream))
+    _, gradients = scan(step, initial, inputs, reverse=True)
+    return gradients
 
 
-def _backward_bulk(cell, factors, gradients, projected, kernel, states):
-    """The gradients of one recurrence's input terms and kernel, for all steps at once."""
-    d_recurrent, _ = cell.backward(factors, gradients)
+def _kernel_gradient(kernel, states, d_recurrent):
+    """The gradient of a recurrent kernel, for all steps at once."""
     units, width = kernel.shape
     previous_output = ops.reshape(_previous(states)[0], (-1, units))
-    d_kernel = ops.matmul(
+    return ops.matmul(
         ops.transpose(ops.cast(previous_output, kernel.dtype)),
-        ops.cast(ops.reshape(d_recurrent, (-1, width)), kernel.dtype),
+        ops.reshape(d_recurrent, (-1, width)),
     )
-    d_projected = cell.projected_gradient(factors, gradients)
-    return ops.cast(d_projected, projected.dtype), d_kernel
 
 
 def _float32(x):

@@ -322,5 +322,9 @@ def _usable_utterances(recipe, manifest_path, raw, max_bad_share, jobs) -> list[
 
 
 def _file_digest(path: str) -> bytes:
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        return hashlib.sha256(file.read()).digest()
+        # A record file may hold an eighth of the corpus: it is never in memory as a whole.
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.digest()

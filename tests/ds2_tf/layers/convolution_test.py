@@ -31,7 +31,14 @@ def reference(x, kernel, strides, causal):
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize(
     "kernel_size, strides",
-    [((3, 5), (1, 1)), ((5, 4), (2, 2)), ((4, 11), (2, 3)), ((7, 2), (7, 2)), ((1, 1), (1, 1))],
+    [
+        ((3, 5), (1, 1)),
+        ((5, 4), (2, 2)),
+        ((4, 11), (2, 3)),
+        ((7, 2), (7, 2)),
+        ((1, 1), (1, 1)),
+        ((15, 3), (2, 1)),  # turned on its side
+    ],
 )
 def test_equals_a_loop(kernel_size, strides, causal):
     generator = np.random.default_rng(0)
