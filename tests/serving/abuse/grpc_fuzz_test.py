@@ -105,6 +105,8 @@ def parses(proto: tensor_pb2.TensorProto) -> bool:
     itemsize = dtype.size
     if dtype == tf.string:
         itemsize = 24 + (len(proto.string_val[-1]) if proto.string_val else 0)
+    if math.prod(max(size, 1) for size in sizes) * itemsize >= 2**63:
+        return False  # empty, perhaps, but NumPy has no such shape
     is_complete = proto.tensor_content and dtype != tf.string
     if not is_complete and math.prod(sizes) * itemsize > LARGEST_EXPANSION:
         return False  # it would take the memory, and perhaps the machine
