@@ -2,10 +2,10 @@
 """A session that joins concurrent requests into one run.
 
 Requests are batched with those that feed and fetch the same tensors of the same version, and with
-no others. A bad request must not spoil its neighbours' results: one that the graph's declared types
-and shapes rule out runs by itself, and when a batch fails, its requests run one by one, so that each
-gets its own result or error. Different lengths of an axis that the graph leaves free are nobody's
-fault and fail the batch if padding is off, as in TensorFlow Serving.
+no others. A bad request must not spoil its neighbours' results: one that the graph's declared
+types and shapes rule out runs by itself, and when a batch fails, its requests run one by one, so
+that each gets its own result or error. Different lengths of an axis that the graph leaves free are
+nobody's fault and fail the batch if padding is off, as in TensorFlow Serving.
 """
 
 from __future__ import annotations

@@ -134,7 +134,11 @@ def outcome(call) -> tuple[grpc.StatusCode, str, bytes]:
 
 
 class WavModel(tf.Module):
-    """The reading of WAV files as exports do it; the "text" is the mean sample."""
+    """The reading of WAV files as exports do it, and a signature that bad input makes fail."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "words")])
+    def number(self, words):
+        return {"value": tf.strings.to_number(words)}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "wav")])
     def transcribe(self, wav):
@@ -156,7 +160,8 @@ def _server(tmp_path_factory, saved_models):
     directory = tmp_path_factory.mktemp("abuse")
     wav_path = directory / "wav"
     model = WavModel()
-    tf.saved_model.save(model, str(wav_path / "1"), signatures={"transcribe": model.transcribe})
+    signatures = {"transcribe": model.transcribe, "number": model.number}
+    tf.saved_model.save(model, str(wav_path / "1"), signatures=signatures)
     tiny_path = directory / "tiny"
     tiny_path.mkdir()
     os.symlink(saved_models[3], tiny_path / "3")

@@ -30,8 +30,15 @@ SIGNATURES = {
     "join": {"words": types_pb2.DT_STRING},
 }
 OUTPUTS = {"serving_default": {"logits", "num_frames"}, "join": {"doubled_bytes", "size"}}
-# Seen by TensorFlow, but not to be had over the wire here.
-UNREADABLE = {types_pb2.DT_RESOURCE, types_pb2.DT_VARIANT}
+# TensorFlow's other types (quantized, 8-bit floats, handles) have no place in a request here.
+READABLE = {
+    dtype.as_datatype_enum
+    for dtype in (
+        *(tf.float16, tf.float32, tf.float64, tf.bfloat16, tf.complex64, tf.complex128),
+        *(tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint16, tf.uint32, tf.uint64),
+        *(tf.bool, tf.string),
+    )
+}
 LARGEST_EXPANSION = 64 * 2**20
 
 
@@ -89,23 +96,25 @@ def stated(data: bytes) -> tuple[grpc.StatusCode, str | None]:
 
 def parses(proto: tensor_pb2.TensorProto) -> bool:
     """What TensorFlow's own parser, which is TensorFlow Serving's too, says of a tensor."""
-    if proto.dtype not in types_pb2.DataType.values() or proto.dtype in UNREADABLE:
+    if proto.dtype not in READABLE:
         return False
     sizes = [dim.size for dim in proto.tensor_shape.dim]
     if proto.tensor_shape.unknown_rank or min(sizes, default=0) < 0 or len(sizes) > 32:
         return False
+    dtype = tf.as_dtype(proto.dtype)
+    itemsize = dtype.size
+    if dtype == tf.string:
+        itemsize = 24 + (len(proto.string_val[-1]) if proto.string_val else 0)
+    if math.prod(max(size, 1) for size in sizes) * itemsize >= 2**63:
+        return False  # empty, perhaps, but NumPy has no such shape
+    is_complete = proto.tensor_content and dtype != tf.string
+    if not is_complete and math.prod(sizes) * itemsize > LARGEST_EXPANSION:
+        return False  # it would take the memory, and perhaps the machine
     try:
-        dtype = tf.as_dtype(proto.dtype)
-        is_string = dtype == tf.string
-        itemsize = 24 + len(proto.string_val[-1:][0]) if proto.string_val else 24
-        itemsize = itemsize if is_string else dtype.size
-        is_complete = proto.tensor_content and not is_string
-        if not is_complete and math.prod(sizes) * itemsize > LARGEST_EXPANSION:
-            return False  # it would take the memory, and perhaps the machine
         tf.io.parse_tensor(proto.SerializeToString(), dtype)
-    except (tf.errors.OpError, TypeError, KeyError):
+    except tf.errors.OpError:
         return False
-    return not dtype.is_quantized
+    return True
 
 
 def expected_outputs(request: predict_pb2.PredictRequest) -> dict[str, np.ndarray]:
@@ -142,6 +151,10 @@ def check(data: bytes, code: grpc.StatusCode, text: str, reply: bytes) -> None:
             else:
                 # TensorFlow flushes denormal numbers to zero.
                 np.testing.assert_allclose(actual, expected[alias], rtol=1e-5, atol=1e-30)
+
+
+# FromString says so of bytes that end a group which never began, and reads what came before.
+pytestmark = pytest.mark.filterwarnings("ignore:Unexpected end-group tag")
 
 
 @pytest.fixture(scope="module")

@@ -210,7 +210,8 @@ RAW = {
     "many headers": (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 1000 + b"\r\n", {431}),
     "unknown method": (b"BREW /v1/models/tiny HTTP/1.1\r\n\r\n", {501}),
     "bracket in path": (b"GET //[v1/models HTTP/1.1\r\nConnection: close\r\n\r\n", {404}),
-    "odd bytes in path": (b"GET /v1/models/%ff\xff%00 HTTP/1.1\r\nConnection: close\r\n\r\n", {404}),
+    "odd bytes in path": (
+        b"GET /v1/models/%ff\xff%00 HTTP/1.1\r\nConnection: close\r\n\r\n", {404}),
     "version of 5000 digits": (
         b"GET /v1/models/tiny/versions/" + b"9" * 5000 + b" HTTP/1.1\r\nConnection: close\r\n\r\n",
         {400}),
