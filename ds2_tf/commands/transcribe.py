@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transcribe recordings with a model directory or a server.
 
-Prints one line a recording. A file that cannot be read is named on standard error, the others are
-transcribed, and the exit status is 1.
+Prints one line a recording. A file that cannot be read, or that the server refuses, is named on
+standard error, the others are transcribed, and the exit status is 1. Recordings may be of any
+length: long ones go through the network in pieces, cut where nobody speaks.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import json
 import sys
+
+# Files are taken in groups of about so much audio: their lines come out, and their memory is free
+# again, before the next are read.
+_GROUP_SECONDS = 600.0
+_GROUP_FILES = 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--server", metavar="HOST:PORT", help="gRPC address of TensorFlow Serving or `ds2 serve`"
     )
     parser.add_argument(
-        "--model-name", default="ds2", metavar="NAME", help="name on the server (default: ds2)"
-    )
-    parser.add_argument(
         "--decoder", metavar="FILE", help="a decoder package (default: greedy decoding)"
     )
     parser.add_argument(
@@ -35,69 +40,186 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --decoder: add this to the score, in natural log, whenever the word is said, "
         "such as 3; may be repeated",
     )
+    parser.add_argument(
+        "--piece-seconds",
+        type=float,
+        default=20.0,
+        metavar="SECONDS",
+        help="cut longer recordings into pieces of at most this, at pauses; 0 cuts nothing "
+        "(default: 20)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a recording")
+    parser.add_argument(
+        "--words", action="store_true", help="with --json: also the times of the words, in seconds"
+    )
+    parser.add_argument("--quiet", "-q", action="store_true", help="show no progress")
     parser.add_argument("files", nargs="+", metavar="FILE", help="recordings of any format")
+    server = parser.add_argument_group("with --server")
+    server.add_argument(
+        "--model-name", default="ds2", metavar="NAME", help="name on the server (default: ds2)"
+    )
+    server.add_argument(
+        "--alphabet",
+        metavar="FILE",
+        help="the characters of the model's alphabet, one a line, for --words (default: English, "
+        "or that of the decoder package)",
+    )
+    server.add_argument(
+        "--batch-size",
+        type=int,
+        default=16,
+        metavar="N",
+        help="most recordings or pieces in a request (default: 16)",
+    )
+    server.add_argument(
+        "--timeout",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long a request may take, attempts included (default: 60)",
+    )
     add_raw_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs `ds2 transcribe`."""
-    from ds2_tf.audio.reading import AudioError, read_audio
-    from ds2_tf.commands.corpus_arguments import raw_format
+    from ds2_tf.audio.segmentation import check_limit
     from ds2_tf.errors import UserError
 
     if args.hot_word and not args.decoder:
         raise UserError("--hot-word needs --decoder.")
-    transcribe, sample_rate = _with_server(args) if args.server else _with_model(args)
-    recordings, names, failed = [], [], False
-    for name in args.files:
-        try:
-            recordings.append(read_audio(name, sample_rate=sample_rate, raw=raw_format(args)))
-            names.append(name)
-        except AudioError as error:
-            print(f"ds2: error: {error}", file=sys.stderr)
-            failed = True
-    for name, samples, (text, score) in zip(names, recordings, transcribe(recordings)):
-        if args.json:
-            seconds = len(samples) / sample_rate
-            fields = {"file": name, "text": text, "score": score, "duration": seconds}
-            print(json.dumps(fields, ensure_ascii=False))
-        else:
-            print(text if len(args.files) == 1 else f"{name}\t{text}")
+    if args.words and not args.json:
+        raise UserError("--words needs --json.")
+    if args.batch_size < 1:
+        raise UserError(f"--batch-size must be at least 1, got {args.batch_size}.")
+    if args.piece_seconds:
+        check_limit(args.piece_seconds)
+    failed = False
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(_progress(args))
+        transcribe, sample_rate = (_with_server if args.server else _with_model)(args, stack)
+        for names, recordings in _groups(args, sample_rate):
+            readable = [item for item in recordings if not isinstance(item, UserError)]
+            results = iter(transcribe(readable, bar.update))
+            for name, recording in zip(names, recordings):
+                result = recording if isinstance(recording, UserError) else next(results)
+                if isinstance(result, UserError):
+                    # Those of the server do not know the file.
+                    about = "" if result is recording else f"{name}: "
+                    bar.write(f"ds2: error: {about}{result}", file=sys.stderr)
+                    failed = True
+                else:
+                    bar.write(_line(args, name, len(recording) / sample_rate, result))
+                    sys.stdout.flush()
     return int(failed)
 
 
-def _with_model(args):
+def _groups(args, sample_rate):
+    """Yields names of files and, for each, its samples or why it cannot be read."""
+    from ds2_tf.audio.reading import AudioError, read_audio
+    from ds2_tf.commands.corpus_arguments import raw_format
+
+    names, recordings, seconds = [], [], 0.0
+    for name in args.files:
+        try:
+            recording = read_audio(name, sample_rate=sample_rate, raw=raw_format(args))
+            seconds += len(recording) / sample_rate
+        except AudioError as error:
+            recording = error
+        names.append(name)
+        recordings.append(recording)
+        if len(names) == _GROUP_FILES or seconds >= _GROUP_SECONDS:
+            yield names, recordings
+            names, recordings, seconds = [], [], 0.0
+    if names:
+        yield names, recordings
+
+
+def _line(args, name: str, seconds: float, result) -> str:
+    if not args.json:
+        return result.text if len(args.files) == 1 else f"{name}\t{result.text}"
+    fields = {"file": name, "text": result.text, "score": result.score, "duration": seconds}
+    if args.words:
+        fields["words"] = [
+            {**dataclasses.asdict(word), "start": round(word.start, 3), "end": round(word.end, 3)}
+            for word in result.words
+        ]
+    return json.dumps(fields, ensure_ascii=False)
+
+
+def _progress(args):
+    """A bar of the seconds of audio that are done, where somebody looks."""
+    from tqdm import tqdm
+
+    from ds2_tf.audio.reading import AudioError, audio_duration
+    from ds2_tf.commands.corpus_arguments import raw_format
+
+    shown = not args.quiet and sys.stderr.isatty()
+    total = 0.0
+    for name in args.files if shown else ():
+        # What is wrong with the file is said when it is read.
+        with contextlib.suppress(AudioError):
+            total += audio_duration(name, raw=raw_format(args))
+    return tqdm(
+        total=round(total, 1),
+        desc="Transcribing",
+        disable=not shown,
+        leave=False,
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s of audio, {remaining}",
+    )
+
+
+def _with_model(args, stack):
     from ds2_tf.recognizer import Recognizer
 
     recognizer = Recognizer.load(args.model)
-    search = _search(args, recognizer.alphabet) if args.decoder else None
+    decoder = _decoder(args, recognizer.alphabet) if args.decoder else None
 
-    def transcribe(recordings):
-        recognitions = recognizer.recognize(recordings)
-        if search:
-            return _decode(search, [r.log_probs for r in recognitions])
-        return [(r.text, r.score) for r in recognitions]
+    def transcribe(recordings, progress):
+        return recognizer.transcribe(
+            recordings,
+            limit_seconds=args.piece_seconds or None,
+            decoder=decoder,
+            progress=progress,
+        )
 
     return transcribe, recognizer.sample_rate
 
 
-def _with_server(args):
+def _with_server(args, stack):
     # The one place where this package knows of one above it: a command line serves them all.
     from serving.client import SAMPLE_RATE, Client
 
-    search = _search(args) if args.decoder else None
+    decoder = _decoder(args) if args.decoder else None
+    client = stack.enter_context(
+        Client(
+            args.server, args.model_name, timeout=args.timeout, alphabet=_alphabet(args, decoder)
+        )
+    )
 
-    def transcribe(recordings):
-        with Client(args.server, args.model_name) as client:
-            if search:
-                return _decode(search, client.log_probs_batch(recordings))
-            return [(t.text, t.score) for t in client.transcribe_batch(recordings)]
+    def transcribe(recordings, progress):
+        return client.transcribe_batch(
+            recordings,
+            batch_size=args.batch_size,
+            limit_seconds=args.piece_seconds or None,
+            words=args.words,
+            decoder=decoder,
+            return_errors=True,
+            progress=progress,
+        )
 
     return transcribe, SAMPLE_RATE
 
 
-def _search(args, alphabet=None):
+def _alphabet(args, decoder):
+    from ds2_tf.commands.alphabet_argument import alphabet_from
+
+    if decoder and not args.alphabet:
+        return decoder.alphabet
+    return alphabet_from(args)
+
+
+def _decoder(args, alphabet=None):
     from ds2_tf.decoding.package import load_package
     from ds2_tf.errors import UserError
 
@@ -109,9 +231,3 @@ def _search(args, alphabet=None):
         except ValueError:
             raise UserError(f"--hot-word must be WORD=WEIGHT, got {item!r}.") from None
     return load_package(args.decoder).search(alphabet=alphabet, hot_words=hot_words)
-
-
-def _decode(search, log_probs):
-    from ds2_tf.decoding.parallel import decode_many
-
-    return [(best.text, best.total) for (best, *_) in decode_many(search, log_probs)]
