@@ -90,6 +90,11 @@ class ModelConfig:
             )
 
     @property
+    def can_stream(self) -> bool:
+        """Whether an output frame is known a fixed time after its audio, whatever comes later."""
+        return self.causal and not self.bidirectional
+
+    @property
     def time_stride(self) -> int:
         """Spectrogram frames per output frame."""
         stride = 1

@@ -147,6 +147,34 @@ class Signature:
     outputs: dict[str, TensorInfo]
 
 
+@dataclass(frozen=True)
+class Metadata:
+    """What a version offers.
+
+    Attributes:
+        version: version number.
+        signatures: by name.
+    """
+
+    version: int
+    signatures: dict[str, Signature]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a signature answered.
+
+    Attributes:
+        outputs: by name; strings are object arrays of bytes.
+        version: the version that answered.
+        latency_seconds: from sending the request until its reply.
+    """
+
+    outputs: dict[str, np.ndarray]
+    version: int
+    latency_seconds: float
+
+
 class Client:
     """Talks to one model of one server; safe to share between threads.
 
@@ -353,15 +381,15 @@ class Client:
             ClientError: the server could not be reached or does not know the model or version.
         """
         request = get_model_status_pb2.GetModelStatusRequest(model_spec=self._model_spec())
-        response = self._call(self._model.GetModelStatus, request)
+        response = self._call(self._model.GetModelStatus, request, self.timeout)
         state_name = get_model_status_pb2.ModelVersionStatus.State.Name
         return [
             VersionStatus(entry.version, state_name(entry.state), entry.status.error_message)
             for entry in response.model_version_status
         ]
 
-    def metadata(self) -> dict[str, Signature]:
-        """The signatures of the version that answers, by name.
+    def metadata(self) -> Metadata:
+        """What the version that answers offers.
 
         Raises:
             ClientError: the server could not be reached or does not serve the model or version.
@@ -369,27 +397,31 @@ class Client:
         request = get_model_metadata_pb2.GetModelMetadataRequest(
             model_spec=self._model_spec(), metadata_field=["signature_def"]
         )
-        response = self._call(self._prediction.GetModelMetadata, request)
+        response = self._call(self._prediction.GetModelMetadata, request, self.timeout)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         response.metadata["signature_def"].Unpack(signatures)
-        return {
-            key: Signature(_tensor_infos(signature.inputs), _tensor_infos(signature.outputs))
-            for key, signature in signatures.signature_def.items()
-            if not key.startswith("__")
-        }
+        return Metadata(
+            response.model_spec.version.value,
+            {
+                key: Signature(_tensor_infos(signature.inputs), _tensor_infos(signature.outputs))
+                for key, signature in signatures.signature_def.items()
+                if not key.startswith("__")
+            },
+        )
 
     def _send_for_text(self, recordings: Sequence[np.ndarray]) -> list[_PieceReply | ClientError]:
         """One request to `transcribe`; a recording that the server cannot decode is an error."""
         wavs = np.array([wav_bytes(samples, SAMPLE_RATE) for samples in recordings], dtype=object)
-        outputs, version, latency = self._predict("transcribe", {"wav": wavs})
+        answer = self.predict("transcribe", {"wav": wavs})
+        outputs = answer.outputs
         return [
             _PieceReply(
                 num_samples=len(recordings[row]),
                 text=outputs["text"][row].decode("utf-8"),
                 score=float(outputs["score"][row]),
                 num_frames=int(outputs["num_frames"][row]),
-                version=version,
-                latency=latency,
+                version=answer.version,
+                latency=answer.latency_seconds,
             )
             if outputs["sample_rate"][row]
             else ClientError(
@@ -406,16 +438,15 @@ class Client:
         samples = np.zeros([len(recordings), lengths.max()], np.float32)
         for row, recording in enumerate(recordings):
             samples[row, : lengths[row]] = recording
-        outputs, version, latency = self._predict(
-            "serving_default", {"samples": samples, "num_samples": lengths}
-        )
+        answer = self.predict("serving_default", {"samples": samples, "num_samples": lengths})
+        outputs = answer.outputs
         return [
             _PieceReply(
                 num_samples=int(lengths[row]),
                 log_probs=outputs["log_probs"][row, :frames],
                 num_frames=int(frames),
-                version=version,
-                latency=latency,
+                version=answer.version,
+                latency=answer.latency_seconds,
             )
             for row, frames in enumerate(outputs["num_frames"])
         ]
@@ -436,31 +467,48 @@ class Client:
         )
         return [{"text": t.text, "score": t.score, "words": t.words} for t in transcripts]
 
-    def _predict(
-        self, signature_name: str, inputs: dict[str, np.ndarray]
-    ) -> tuple[dict[str, np.ndarray], int, float]:
-        """Outputs by name, the version that answered, and the seconds it took."""
-        request = predict_pb2.PredictRequest(model_spec=self._model_spec())
+    def predict(
+        self,
+        signature_name: str,
+        inputs: dict[str, np.ndarray],
+        *,
+        version: int | None = None,
+        timeout: float | None = None,
+    ) -> Prediction:
+        """Calls a signature of the model.
+
+        Args:
+            signature_name: one of those that `metadata` lists.
+            inputs: by name; strings are object arrays of bytes.
+            version: the version that must answer. Defaults to the client's.
+            timeout: seconds that it may take, retries included. Defaults to the client's.
+
+        Raises:
+            ClientError: the server could not be reached or refused the request.
+        """
+        request = predict_pb2.PredictRequest(model_spec=self._model_spec(version))
         request.model_spec.signature_name = signature_name
         for name, value in inputs.items():
             tensor_to_proto(value, request.inputs[name], as_content=value.dtype != object)
         start = time.monotonic()
-        response = self._call(self._prediction.Predict, request)
+        response = self._call(self._prediction.Predict, request, timeout or self.timeout)
         latency = time.monotonic() - start
         outputs = {name: tensor_from_proto(proto) for name, proto in response.outputs.items()}
-        return outputs, response.model_spec.version.value, latency
+        return Prediction(outputs, response.model_spec.version.value, latency)
 
-    def _model_spec(self) -> model_pb2.ModelSpec:
+    def _model_spec(self, version: int | None = None) -> model_pb2.ModelSpec:
         spec = model_pb2.ModelSpec(name=self.model_name)
-        if self.version is not None:
+        if version is not None:
+            spec.version.value = version
+        elif self.version is not None:
             spec.version.value = self.version
-        if self.label is not None:
+        elif self.label is not None:
             spec.version_label = self.label
         return spec
 
-    def _call(self, method: Callable[..., Any], request: object) -> Any:
+    def _call(self, method: Callable[..., Any], request: object, timeout: float) -> Any:
         """Calls the server, again after growing pauses while it is unavailable."""
-        deadline = time.monotonic() + self.timeout
+        deadline = time.monotonic() + timeout
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
@@ -470,21 +518,21 @@ class Client:
                 wait = pause * random.uniform(0.5, 1.5)
                 unavailable = error.code() == grpc.StatusCode.UNAVAILABLE
                 if not unavailable or time.monotonic() + wait > deadline:
-                    raise self._error(error) from error
+                    raise self._error(error, timeout) from error
             time.sleep(wait)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    def _error(self, error: grpc.RpcError) -> ClientError:
+    def _error(self, error: grpc.RpcError, timeout: float) -> ClientError:
         code, detail = error.code(), error.details() or ""
         model = f"model {self.model_name!r} at {self.address}"
         if code == grpc.StatusCode.UNAVAILABLE:
             message = (
-                f"No answer from {self.address} within {self.timeout:g} s: {detail}. Is the "
+                f"No answer from {self.address} within {timeout:g} s: {detail}. Is the "
                 "server running there, and is the address right?"
             )
         elif code == grpc.StatusCode.DEADLINE_EXCEEDED:
             message = (
-                f"The {model} did not answer within {self.timeout:g} s. Give the client a longer "
+                f"The {model} did not answer within {timeout:g} s. Give the client a longer "
                 "timeout, or the server less at once."
             )
         elif code == grpc.StatusCode.NOT_FOUND:

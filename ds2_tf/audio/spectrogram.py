@@ -72,10 +72,20 @@ def log_spectrogram(samples, num_samples, config: SpectrogramConfig = Spectrogra
     """
     import tensorflow as tf
 
-    window, hop = config.window_samples, config.hop_samples
-    num_frames = tf.cast(num_samples, tf.int32) // hop
-    padded = tf.pad(samples, [[0, 0], [window - hop, 0]])
-    spectrum = tf.signal.stft(padded, frame_length=window, frame_step=hop, fft_length=window)
+    num_frames = tf.cast(num_samples, tf.int32) // config.hop_samples
+    padded = tf.pad(samples, [[0, 0], [config.window_samples - config.hop_samples, 0]])
+    logarithm = log_power(padded, config)
+    valid = tf.sequence_mask(num_frames, tf.shape(logarithm)[1])[:, :, tf.newaxis]
+    return tf.where(valid, logarithm, 0.0), num_frames
+
+
+def log_power(samples, config: SpectrogramConfig):
+    """`log(|STFT|^2 + floor)` of the windows that fit: float32 [B, N] -> [B, windows, num_bins]."""
+    import tensorflow as tf
+
+    window = config.window_samples
+    spectrum = tf.signal.stft(
+        samples, frame_length=window, frame_step=config.hop_samples, fft_length=window
+    )
     power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
-    valid = tf.sequence_mask(num_frames, tf.shape(power)[1])[:, :, tf.newaxis]
-    return tf.where(valid, tf.math.log(power + config.floor), 0.0), num_frames
+    return tf.math.log(power + config.floor)

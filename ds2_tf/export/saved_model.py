@@ -27,13 +27,10 @@ def write_saved_model(model_directory: str | os.PathLike, path: str | os.PathLik
 
     from ds2_tf.export.signatures import ServedRecognizer
     from ds2_tf.export.warmup import write_warmup_requests
-    from ds2_tf.models.deep_speech_2 import DeepSpeech2
     from ds2_tf.models.model_directory import alphabet_of, load_model
 
-    trained, description = load_model(model_directory)
-    network = DeepSpeech2(description.model, trained.num_labels, trained.num_bins, dtype="float32")
-    network.set_weights(trained.get_weights())
-    module = ServedRecognizer(network, description)
+    network, description = load_model(model_directory)
+    module = ServedRecognizer(network.in_float32(), description)
     tf.saved_model.save(module, str(path), signatures=module.functions)
     extra = pathlib.Path(path) / "assets.extra"
     extra.mkdir()

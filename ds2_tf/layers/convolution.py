@@ -57,21 +57,34 @@ class SequenceConvolution(keras.layers.Layer):
         )
 
     def call(self, inputs, mask=None):
-        x = zero_padding(inputs, mask)
+        time = self.kernel_size[1]
+        before = time - self.strides[1] if self.causal else (time - 1) // 2
+        padding = ((0, 0), (before, time - 1 - before), (0, 0), (0, 0))
+        x = self.convolve(ops.pad(zero_padding(inputs, mask), padding))
+        return zero_padding(x, self.compute_mask(inputs, mask))
+
+    def convolve(self, x):
+        """The convolution where the kernel fits into the time of x, "same" in frequency alone.
+
+        Args:
+            x: [batch, frames, bins, channels].
+
+        Returns:
+            [batch, (frames - kernel frames) // stride + 1, ceil(bins / stride), filters].
+        """
         kernel = self.kernel
         frequency, time = self.kernel_size
-        if inputs.shape[2] == frequency == self.strides[0]:
+        if x.shape[2] == frequency == self.strides[0]:
             # A 1-D convolution: the bins are so many channels, which is far quicker.
             batch, frames, _, channels = ops.shape(x)
             x = ops.reshape(x, (batch, frames, 1, frequency * channels))
             kernel = ops.reshape(kernel, (time, 1, frequency * channels, self.filters))
             frequency = 1
-        before = time - self.strides[1] if self.causal else (time - 1) // 2
         # The number of bins never varies: they are padded evenly, as Keras does it.
         bins, step = x.shape[2], min(self.strides[0], x.shape[2])
         around = max((bins - 1) // step * step + frequency - bins, 0)
         low = around // 2
-        x = ops.pad(x, ((0, 0), (before, time - 1 - before), (low, around - low), (0, 0)))
+        x = ops.pad(x, ((0, 0), (0, 0), (low, around - low), (0, 0)))
         dtype = _convolution_dtype(self.compute_dtype)
         x = ops.conv(
             ops.cast(x, dtype),
@@ -79,7 +92,7 @@ class SequenceConvolution(keras.layers.Layer):
             strides=(self.strides[1], step),
             padding="valid",
         )
-        return zero_padding(ops.cast(x, self.compute_dtype), self.compute_mask(inputs, mask))
+        return ops.cast(x, self.compute_dtype)
 
     def compute_mask(self, inputs, previous_mask=None):
         if previous_mask is None:

@@ -110,6 +110,12 @@ class DeepSpeech2(keras.Model):
             x = layer(x)
         return x
 
+    def in_float32(self) -> DeepSpeech2:
+        """A copy with the same weights that computes in float32, to be used and not trained."""
+        copy = DeepSpeech2(self.config, self.num_labels, self.num_bins, dtype="float32")
+        copy.set_weights(self.get_weights())
+        return copy
+
     def get_config(self):
         return {
             "config": to_dict(self.config),

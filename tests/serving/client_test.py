@@ -86,7 +86,7 @@ def test_refused_recording_is_named(client):
 def test_status_and_metadata(client):
     (status,) = client.status()
     assert (status.version, status.state, status.error) == (4, "AVAILABLE", "")
-    signatures = client.metadata()
+    signatures = client.metadata().signatures
     assert sorted(signatures) == ["serving_default", "transcribe"]
     assert signatures["serving_default"].inputs == {
         "num_samples": TensorInfo("int32", (None,)),

@@ -87,7 +87,7 @@ def test_transcribe_with_a_server(package, tiny_model_directory, monkeypatch, ca
     recognizer = Recognizer.load(tiny_model_directory)
 
     class FakeClient(client.Client):
-        def _predict(self, signature_name, inputs):
+        def predict(self, signature_name, inputs):
             assert (self.address, self.model_name) == ("host:1", "ds2")
             assert signature_name == "serving_default"
             rows = zip(inputs["samples"], inputs["num_samples"])
@@ -96,7 +96,7 @@ def test_transcribe_with_a_server(package, tiny_model_directory, monkeypatch, ca
             log_probs = np.zeros([len(results), frames.max(), 29], np.float32)
             for row, result in zip(log_probs, results):
                 row[: len(result)] = result
-            return {"log_probs": log_probs, "num_frames": frames}, 1, 0.0
+            return client.Prediction({"log_probs": log_probs, "num_frames": frames}, 1, 0.0)
 
     monkeypatch.setattr(client, "Client", FakeClient)
     words = ["0.wav", "1.wav", "--decoder", "p.decoder", "--json"]
