@@ -33,6 +33,8 @@ EXTRAS = {
         "apache-beam[dill]==2.74.0; python_version < '3.11'",
     ],
     "serving": ["tensorflow-serving-api>=2.16.1", "grpcio>=1.60"],
+    # The page that hears the microphone.
+    "web": ["aiohttp>=3.9"],
     "lm": ["kenlm>=0.3.0", "flashlight-text>=0.0.7", "pillow>=10"],
     "tfio": ["tensorflow-io==0.37.1; python_version < '3.12'"],
     "demo": ["espeakng-loader>=0.2.4"],
@@ -69,6 +71,7 @@ setup(
     package_data={
         "pipeline": ["schema/*.pbtxt"],
         "ds2_tf": ["decoding/native/*"],
+        "serving": ["gateway/static/*"],
     },
     ext_modules=[NATIVE],
     install_requires=CORE,
