@@ -19,7 +19,18 @@ SIGNATURES = {
     "transcribe": ({"wav"}, {"text", "score", "num_frames", "sample_rate"}),
     "eval_examples": ({"examples"}, {"hypothesis"}),
 }
+# A model for streams has all of these, any other none.
+STREAMING_SIGNATURES = {
+    "stream_step": (
+        {"samples", "num_samples", "state"},
+        {"log_probs", "skip", "num_frames", "next_state"},
+    ),
+    "stream_finish": ({"state"}, {"log_probs", "skip"}),
+    "stream_info": ({"label"}, {"text", "sample_rate", "frame_samples", "lookahead_frames"}),
+}
 _SAMPLE_RATE = 16000
+# Neither of hops nor of frames a whole number.
+_CHUNK = 1717
 _TOLERANCE = 1e-3
 
 
@@ -36,13 +47,22 @@ def problems(path: str) -> list[str]:
             meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], path)
         except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
             return [f"it does not load: {error}"]
-        found = _missing(meta_graph.signature_def)
-        return found or _behavior(_caller(session, meta_graph.signature_def))
+        signatures = meta_graph.signature_def
+        streams = any(name in signatures for name in STREAMING_SIGNATURES)
+        expected = SIGNATURES | STREAMING_SIGNATURES if streams else SIGNATURES
+        found = _missing(signatures, expected)
+        if found:
+            return found
+        call = _caller(session, signatures)
+        found = _behavior(call)
+        if streams:
+            found += _streaming_behavior(call, signatures["stream_step"].inputs["state"])
+        return found
 
 
-def _missing(signatures) -> list[str]:
+def _missing(signatures, expected_signatures) -> list[str]:
     found = []
-    for name, (inputs, outputs) in SIGNATURES.items():
+    for name, (inputs, outputs) in expected_signatures.items():
         if name not in signatures:
             found.append(f"signature {name} is missing; found {sorted(signatures)}")
             continue
@@ -68,8 +88,7 @@ def _caller(session, signatures):
 
 def _behavior(call) -> list[str]:
     found = []
-    generator = np.random.default_rng(0)
-    noise = (0.1 * generator.standard_normal(_SAMPLE_RATE)).astype(np.float32)
+    noise = _noise()
     alone = call("serving_default", samples=noise[None], num_samples=[len(noise)])
     if not np.isfinite(alone["log_probs"]).all():
         found.append("serving_default gives scores that are no numbers")
@@ -94,6 +113,53 @@ def _behavior(call) -> list[str]:
         if any(rows.values()):
             found.append(f"{name} gives rows for an empty batch: {rows}")
     return found
+
+
+def _streaming_behavior(call, state_info) -> list[str]:
+    """Streams noise beside another row, in chunks, and compares with the whole utterance."""
+    sizes = [dim.size for dim in state_info.tensor_shape.dim]
+    if len(sizes) != 2 or sizes[1] < 1:
+        return [f"the state of stream_step has shape {sizes}: clients cannot know its size"]
+    noise, pieces = _noise(), []
+    state = np.zeros((2, sizes[1]), np.float32)
+    for start in range(0, len(noise), _CHUNK):
+        samples = np.full((2, _CHUNK), np.nan, np.float32)
+        piece = noise[start : start + _CHUNK]
+        samples[0, : len(piece)] = piece
+        samples[1, : start % 1000] = 1.0
+        told = call(
+            "stream_step", samples=samples, num_samples=[len(piece), start % 1000], state=state
+        )
+        state = told["next_state"]
+        pieces.append(told["log_probs"][0, told["skip"][0] : told["num_frames"][0]])
+    told = call("stream_finish", state=state)
+    pieces.append(told["log_probs"][0, told["skip"][0] :])
+    whole = call("serving_default", samples=noise[None], num_samples=[len(noise)])["log_probs"][0]
+    streamed, found = np.concatenate(pieces), []
+    if streamed.shape != whole.shape:
+        found.append(f"a stream gives {len(streamed)} frames, the whole utterance {len(whole)}")
+    elif not np.abs(streamed - whole).max() < _TOLERANCE:
+        found.append(
+            f"a stream's scores differ by {np.abs(streamed - whole).max():.2e} from those of the "
+            "whole utterance"
+        )
+    rows = call(
+        "stream_step",
+        samples=np.zeros((0, 0), np.float32),
+        num_samples=[],
+        state=np.zeros((0, sizes[1]), np.float32),
+    )
+    if any(len(value) for value in rows.values()):
+        found.append("stream_step gives rows for an empty batch")
+    labels = call("stream_info", label=np.arange(whole.shape[1]))["text"].tolist()
+    if labels[0] != b"" or len(set(labels)) != len(labels):
+        found.append(f"stream_info names the labels {labels}")
+    return found
+
+
+def _noise():
+    generator = np.random.default_rng(0)
+    return (0.1 * generator.standard_normal(_SAMPLE_RATE)).astype(np.float32)
 
 
 def main(arguments: list[str]) -> int:

@@ -35,7 +35,7 @@ def write_saved_model(model_directory: str | os.PathLike, path: str | os.PathLik
     extra = pathlib.Path(path) / "assets.extra"
     extra.mkdir()
     alphabet_of(description).save(extra / ALPHABET_ASSET)
-    write_warmup_requests(extra, description.features.sample_rate)
+    write_warmup_requests(extra, description.features.sample_rate, module.state_size)
 
 
 def check_saved_model(path: str | os.PathLike) -> None:

@@ -9,6 +9,7 @@ from ds2_tf.audio.spectrogram import log_spectrogram
 from ds2_tf.export.wav import decode_wav, resample
 from ds2_tf.models.deep_speech_2 import DeepSpeech2
 from ds2_tf.models.model_directory import ModelDescription, alphabet_of
+from ds2_tf.streaming.network import StreamedNetwork
 from ds2_tf.text.alphabet import BLANK
 
 
@@ -21,18 +22,28 @@ class ServedRecognizer(tf.Module):
     Args:
         network: of compute policy float32.
         description: what it was trained on.
+
+    Attributes:
+        functions: by signature; those for streams if the network can hear them.
+        state_size: of the state of a stream, or None.
     """
 
     def __init__(self, network: DeepSpeech2, description: ModelDescription):
         super().__init__()
         self.network_variables = [variable.value for variable in network.variables]
-        self.functions = _signatures(network, description)
+        functions, self.state_size = _signatures(network, description), None
+        if description.model.can_stream:
+            streamed = StreamedNetwork(network, description)
+            functions |= _streaming_signatures(streamed)
+            self.state_size = streamed.info.state_size
+        self.functions = functions
 
 
 def _signatures(network: DeepSpeech2, description: ModelDescription) -> dict:
     features = description.features
     labels = tf.constant(alphabet_of(description).labels)
 
+    @_for_any_batch
     def log_probs(spectrogram, num_frames):
         # A loop over no frames at all fails: an empty request gets one frame of padding.
         missing = tf.cast(tf.equal(tf.shape(spectrogram)[1], 0), tf.int32)
@@ -98,6 +109,68 @@ def _signatures(network: DeepSpeech2, description: ModelDescription) -> dict:
         "transcribe": transcribe,
         "eval_examples": eval_examples,
     }
+
+
+def _streaming_signatures(streamed: StreamedNetwork) -> dict:
+    info = streamed.info
+    labels = tf.constant(info.alphabet.labels)
+    state_spec = tf.TensorSpec([None, info.state_size], tf.float32, "state")
+    step, finish = _for_any_batch(streamed.step), _for_any_batch(streamed.finish)
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None], tf.float32, "samples"),
+            tf.TensorSpec([None], tf.int32, "num_samples"),
+            state_spec,
+        ]
+    )
+    def stream_step(samples, num_samples, state):
+        log_probs, skip, num_frames, next_state = step(samples, num_samples, state)
+        return {
+            "log_probs": log_probs,
+            "skip": skip,
+            "num_frames": num_frames,
+            "next_state": next_state,
+        }
+
+    @tf.function(input_signature=[state_spec])
+    def stream_finish(state):
+        log_probs, skip = finish(state)
+        return {"log_probs": log_probs, "skip": skip}
+
+    # One row a label: what a client needs besides the log probabilities, and a server may batch.
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "label")])
+    def stream_info(label):
+        def in_each_row(value):
+            return tf.fill(tf.shape(label), value)
+
+        return {
+            "text": tf.gather(labels, tf.clip_by_value(label, 0, len(info.alphabet.labels) - 1)),
+            "sample_rate": in_each_row(info.sample_rate),
+            "frame_samples": in_each_row(info.frame_samples),
+            "lookahead_frames": in_each_row(info.lookahead_frames),
+        }
+
+    return {
+        "stream_step": stream_step,
+        "stream_finish": stream_finish,
+        "stream_info": stream_info,
+    }
+
+
+def _for_any_batch(function):
+    """Gives a function of batched tensors a row of zeros where it is called with none.
+
+    For an empty batch, TensorFlow 2.16's convolution on CPUs gives the shape of its input.
+    """
+
+    def call(*inputs):
+        rows = tf.shape(inputs[0])[0]
+        missing = tf.cast(tf.equal(rows, 0), tf.int32)
+        inputs = [tf.pad(x, [[0, missing]] + [[0, 0]] * (len(x.shape) - 1)) for x in inputs]
+        return [output[:rows] for output in function(*inputs)]
+
+    return call
 
 
 def greedy_text(log_probs, num_frames, labels):
