@@ -144,7 +144,7 @@ class Conversation:
         if self._ended:
             return await self._socket.receive()
         try:
-            return await asyncio.wait_for(self._socket.receive(), self._limits.idle_seconds)
+            return await self._socket.receive(self._limits.idle_seconds)
         except asyncio.TimeoutError:
             raise Refusal(
                 "idle",
@@ -261,11 +261,13 @@ class Conversation:
         if self._socket.closed:
             return
         text = json.dumps({"type": kind, **fields}, ensure_ascii=False, allow_nan=False)
-        try:
-            await asyncio.wait_for(self._socket.send_str(text), self._limits.idle_seconds)
-        except asyncio.TimeoutError:
-            # Who does not read what it asked for is as good as gone.
-            raise ConnectionResetError from None
+        # Not wait_for: before Python 3.12 it may swallow that it is cancelled itself.
+        sending = asyncio.ensure_future(self._socket.send_str(text))
+        done, _ = await asyncio.wait({sending}, timeout=self._limits.idle_seconds)
+        if not done:
+            sending.cancel()
+            raise ConnectionResetError  # who does not read what it asked for is as good as gone
+        sending.result()
 
     async def _say_at_last(self, code: str, message: str) -> None:
         with contextlib.suppress(ConnectionError):

@@ -22,7 +22,6 @@ from serving.stream_session import STEP, ServedNetwork, StreamSession
 
 # Pages ask whether the server is there, and do not wait long for the answer.
 _PROBE_TIMEOUT = 2.0
-_STEP_TIMEOUT = 10.0
 _WHOLE_TIMEOUT = 120.0
 
 
@@ -98,6 +97,8 @@ class SpeechServer:
         alphabet: the labels of a model that does not hear streams, which cannot tell them. Defaults
             to the decoder's, or else English.
         credentials: TLS credentials. Defaults to plain text.
+        step_timeout: seconds that a step of a stream may take, while the server is away included.
+            Defaults to 10.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class SpeechServer:
         decoder: BeamSearch | None = None,
         alphabet: Alphabet | None = None,
         credentials: grpc.ChannelCredentials | None = None,
+        step_timeout: float = 10.0,
     ):
         self.address = address
         self._decoder = decoder
@@ -120,7 +122,7 @@ class SpeechServer:
                 credentials=credentials,
                 alphabet=self._alphabet,
             )
-            for timeout in (_PROBE_TIMEOUT, _STEP_TIMEOUT, _WHOLE_TIMEOUT)
+            for timeout in (_PROBE_TIMEOUT, step_timeout, _WHOLE_TIMEOUT)
         )
 
     def close(self) -> None:
@@ -135,11 +137,25 @@ class SpeechServer:
             UserError: the server is away, does not serve the model, or the model, the decoder and
                 the alphabet do not belong together.
         """
-        metadata = self._probe.metadata()
+        return self._describe(self._probe)
+
+    def open(self) -> Hearing:
+        """Begins an utterance.
+
+        Raises:
+            UserError: as `describe`.
+        """
+        info = self._describe(self._steps)
+        if info.streaming:
+            return _StreamedHearing(info, StreamSession(self._steps, decoder=self._decoder))
+        return _WholeHearing(info, self._whole, self._decoder)
+
+    def _describe(self, client: Client) -> ModelInfo:
+        metadata = client.metadata()
         streaming = STEP in metadata.signatures
         lookahead = 0.0
         if streaming:
-            info = ServedNetwork(self._probe).info
+            info = ServedNetwork(client).info
             alphabet, lookahead = info.alphabet, info.lookahead_seconds
             if info.sample_rate != SAMPLE_RATE:
                 raise UserError(
@@ -160,24 +176,13 @@ class SpeechServer:
                 "a decoder package for this model with ds2 lm package."
             )
         return ModelInfo(
-            name=self._probe.model_name,
+            name=client.model_name,
             version=metadata.version,
             streaming=streaming,
             separator=" " if " " in alphabet.characters else "",
             lookahead_seconds=lookahead,
             decoder=self._decoder is not None,
         )
-
-    def open(self) -> Hearing:
-        """Begins an utterance.
-
-        Raises:
-            UserError: as `describe`.
-        """
-        info = self.describe()
-        if info.streaming:
-            return _StreamedHearing(info, StreamSession(self._steps, decoder=self._decoder))
-        return _WholeHearing(info, self._whole, self._decoder)
 
 
 class _StreamedHearing:
