@@ -20,6 +20,15 @@ export class Microphone {
           "open the page as localhost, or give the gateway a certificate. Files can be dropped.",
       );
     }
+    // Before the microphone, so that nothing that it hears is lost.
+    const context = new AudioContext({ latencyHint: "interactive" });
+    try {
+      await context.audioWorklet.addModule("/static/capture.js");
+      await context.resume();
+    } catch (error) {
+      await context.close();
+      throw new Error(`The audio cannot be processed: ${error.message}`);
+    }
     let stream;
     try {
       stream = await navigator.mediaDevices.getUserMedia({
@@ -27,16 +36,8 @@ export class Microphone {
         audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
       });
     } catch (error) {
-      throw new Error(WHY_NOT[error.name] ?? `The microphone cannot be opened: ${error.message}`);
-    }
-    const context = new AudioContext({ latencyHint: "interactive" });
-    try {
-      await context.audioWorklet.addModule("/static/capture.js");
-      await context.resume();
-    } catch (error) {
-      for (const track of stream.getTracks()) track.stop();
       await context.close();
-      throw new Error(`The audio cannot be processed: ${error.message}`);
+      throw new Error(WHY_NOT[error.name] ?? `The microphone cannot be opened: ${error.message}`);
     }
     return new Microphone(stream, context, onSamples);
   }

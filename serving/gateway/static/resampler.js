@@ -53,7 +53,7 @@ export class Resampler {
 
   /** @returns {Float32Array} the rest of the output: silence follows the input */
   finish() {
-    return this.push(new Float32Array(this.reach));
+    return this.push(new Float32Array(this.copies ? 0 : this.reach));
   }
 }
 
