@@ -35,6 +35,8 @@ EXTRAS = {
     ],
     "serving": ["tensorflow-serving-api>=2.16.1", "grpcio>=1.60"],
     "microphone": ["sounddevice>=0.4"],
+    # The page that hears the microphone.
+    "web": ["aiohttp>=3.9"],
     "lm": ["kenlm>=0.3.0", "flashlight-text>=0.0.7", "pillow>=10"],
     "tfio": ["tensorflow-io==0.37.1; python_version < '3.12'"],
     "demo": ["espeakng-loader>=0.2.4"],
@@ -71,6 +73,7 @@ setup(
     package_data={
         "pipeline": ["schema/*.pbtxt"],
         "ds2_tf": ["decoding/native/*"],
+        "serving": ["gateway/static/*"],
     },
     ext_modules=[NATIVE],
     install_requires=CORE,

@@ -39,6 +39,7 @@ COMMANDS = {
         "tune": "ds2_tf.commands.lm_tune",
     },
     "serve": "serving.commands",
+    "gateway": "serving.gateway.commands",
     "pipeline": {
         "run": "pipeline.commands.run",
         "ingest": "pipeline.commands.ingest",

@@ -5,9 +5,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from ds2_tf.audio.segmentation import DEFAULT_LIMIT_SECONDS, Pieces
+from ds2_tf.streaming.results import Transcript
+
+if TYPE_CHECKING:
+    from ds2_tf.decoding.beam_search import BeamSearch
+    from ds2_tf.decoding.decoder import Decoder
 
 # Frames of one batch, padding included: about ten minutes of audio.
 _BATCH_FRAMES = 60000
@@ -78,11 +86,65 @@ class Recognizer:
         """Samples per second of the audio that it takes."""
         return self.description.features.sample_rate
 
-    def recognize(self, recordings: Sequence[np.ndarray]) -> list[Recognition]:
-        """Transcribes recordings, greedily.
+    @property
+    def frame_seconds(self) -> float:
+        """Duration of an output frame."""
+        stride = self.description.features.hop_samples * self.description.model.time_stride
+        return stride / self.sample_rate
+
+    def transcribe(
+        self,
+        recordings: Sequence[np.ndarray],
+        *,
+        limit_seconds: float | None = DEFAULT_LIMIT_SECONDS,
+        decoder: Decoder | BeamSearch | None = None,
+        num_best: int = 0,
+        progress: Callable[[float], object] | None = None,
+    ) -> list[Transcript]:
+        """Transcribes recordings of any length, with the times of the words.
 
         Args:
             recordings: float32 samples [N] each, in [-1, 1], at `sample_rate`.
+            limit_seconds: longer recordings go through the network in pieces, cut where nobody
+                speaks; None cuts nothing. Defaults to 20.
+            decoder: such as `Decoder.load(path)`. Defaults to greedy decoding.
+            num_best: most alternatives to give, with a decoder. Defaults to none.
+            progress: called with the seconds of audio that went through the network since the last
+                call.
+
+        Returns:
+            One transcript a recording, in their order.
+
+        Raises:
+            UserError: the limit is under a second, or the decoder is for another alphabet.
+        """
+        from ds2_tf.decoding.joining import decode_joined
+
+        pieces = Pieces(recordings, self.sample_rate, limit_seconds=limit_seconds)
+        log_probs = [r.log_probs for r in self.recognize(pieces, progress=progress)]
+        transcripts = decode_joined(
+            pieces.grouped(log_probs),
+            frame_seconds=self.frame_seconds,
+            alphabet=self.alphabet,
+            decoder=decoder,
+            num_best=num_best,
+        )
+        return [
+            dataclasses.replace(transcript, duration=len(samples) / self.sample_rate)
+            for transcript, samples in zip(transcripts, recordings)
+        ]
+
+    def recognize(
+        self,
+        recordings: Sequence[np.ndarray],
+        *,
+        progress: Callable[[float], object] | None = None,
+    ) -> list[Recognition]:
+        """Puts recordings through the network, each as a whole, and reads them greedily.
+
+        Args:
+            recordings: float32 samples [N] each, in [-1, 1], at `sample_rate`.
+            progress: called with the seconds of audio done since the last call.
 
         Returns:
             One result a recording, in their order.
@@ -103,6 +165,8 @@ class Recognizer:
             for row, index in enumerate(batch):
                 valid = scores[row, : frames[row]]
                 results[index] = Recognition(texts[row], float(valid.max(-1).sum()), valid)
+            if progress:
+                progress(float(lengths.sum()) / self.sample_rate)
         return results
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:

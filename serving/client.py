@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import numpy as np
@@ -28,16 +28,36 @@ from tensorflow_serving.apis import (
 )
 
 from ds2_tf.audio.reading import read_audio
+from ds2_tf.audio.segmentation import DEFAULT_LIMIT_SECONDS, HOP_SECONDS, Pieces
 from ds2_tf.audio.wav import wav_bytes
+from ds2_tf.decoding.joining import decode_joined
 from ds2_tf.errors import UserError
+from ds2_tf.streaming.results import TimedWord
+from ds2_tf.text.alphabet import Alphabet
+from serving.piecewise import batches_by_length, in_batches
 from serving.tensors import tensor_from_proto, tensor_to_proto
 
+if TYPE_CHECKING:
+    from ds2_tf.decoding.beam_search import BeamSearch
+    from ds2_tf.decoding.decoder import Decoder, RankedText
+
 SAMPLE_RATE = 16000
+_HOP_SAMPLES = round(HOP_SECONDS * SAMPLE_RATE)
 
 Audio = str | os.PathLike | bytes | np.ndarray
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
+# Trouble with what was sent, not with the server: other recordings may fare better.
+_CODES_OF_A_REQUEST = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
+    }
+)
 
 
 class ClientError(UserError):
@@ -59,12 +79,16 @@ class Transcription:
     """What was heard in one recording.
 
     Attributes:
-        text: the transcript.
-        score: the model's score of `text`, as its `transcribe` signature gives it.
+        text: the transcript, words with single spaces between them.
+        score: log probability (natural) of the best alignment, or with a decoder the total score
+            of the text.
         num_frames: output frames of the network for this recording.
         duration_seconds: length of the recording.
-        model_version: the version that answered.
-        latency_seconds: from sending the request until its reply; recordings of one batch share it.
+        model_version: the version that answered, last if the recording was cut.
+        latency_seconds: from sending a request until its reply, of all requests with a part of
+            this recording; recordings of one batch share it.
+        words: the words with their times in the recording; None if they were not asked for.
+        alternatives: the best texts, best first, where several were asked for.
     """
 
     text: str
@@ -73,6 +97,21 @@ class Transcription:
     duration_seconds: float
     model_version: int
     latency_seconds: float
+    words: tuple[TimedWord, ...] | None = None
+    alternatives: tuple[RankedText, ...] = ()
+
+
+@dataclass(frozen=True)
+class _PieceReply:
+    """The server's answer about one piece of a recording: its text, or its log probabilities."""
+
+    num_samples: int
+    num_frames: int
+    version: int
+    latency: float
+    text: str = ""
+    score: float = 0.0
+    log_probs: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +188,8 @@ class Client:
         label: version label instead of a number, such as "stable".
         timeout: seconds a call may take, retries included. Defaults to 60.
         credentials: TLS credentials. Defaults to None, plain text.
+        alphabet: the model's labels, for what is decoded here and not by the server. Defaults to
+            English.
     """
 
     def __init__(
@@ -160,6 +201,7 @@ class Client:
         label: str | None = None,
         timeout: float = 60.0,
         credentials: grpc.ChannelCredentials | None = None,
+        alphabet: Alphabet | None = None,
     ):
         if version is not None and label is not None:
             raise ValueError(f"Give a version or a label, not both: {version}, {label!r}")
@@ -168,6 +210,7 @@ class Client:
         self.version = version
         self.label = label
         self.timeout = timeout
+        self.alphabet = alphabet or Alphabet.english()
         options = [
             # A minute of log-probabilities is larger than the default limit of 4 MB.
             ("grpc.max_receive_message_length", -1),
@@ -192,59 +235,117 @@ class Client:
         """Closes the connection."""
         self._channel.close()
 
-    def transcribe(self, audio: Audio) -> Transcription:
-        """Transcribes one recording.
+    def transcribe(
+        self,
+        audio: Audio,
+        *,
+        limit_seconds: float | None = DEFAULT_LIMIT_SECONDS,
+        words: bool = False,
+        decoder: Decoder | BeamSearch | None = None,
+        num_best: int = 0,
+        progress: Callable[[float], object] | None = None,
+    ) -> Transcription:
+        """Transcribes one recording of any length.
 
         Args:
             audio: path of an audio file, the bytes of one, or float samples [samples] in [-1, 1]
                 at 16 kHz.
+            limit_seconds, words, decoder, num_best, progress: as in `transcribe_batch`.
 
         Raises:
             AudioError: the recording cannot be read.
             ClientError: the server could not be reached or refused the request.
         """
-        return self.transcribe_batch([audio])[0]
+        (result,) = self.transcribe_batch(
+            [audio],
+            limit_seconds=limit_seconds,
+            words=words,
+            decoder=decoder,
+            num_best=num_best,
+            progress=progress,
+        )
+        return result
 
     def transcribe_batch(
-        self, audios: Sequence[Audio], *, batch_size: int = 16
-    ) -> list[Transcription]:
-        """Transcribes recordings, several to a request.
+        self,
+        audios: Sequence[Audio],
+        *,
+        batch_size: int = 16,
+        limit_seconds: float | None = DEFAULT_LIMIT_SECONDS,
+        words: bool = False,
+        decoder: Decoder | BeamSearch | None = None,
+        num_best: int = 0,
+        return_errors: bool = False,
+        progress: Callable[[float], object] | None = None,
+    ) -> list[Transcription | UserError]:
+        """Transcribes recordings of any length, several to a request.
 
         Args:
             audios: each as in `transcribe`. All are read before the first request.
             batch_size: recordings per request. Recordings of similar length go together, as the
                 server pads a batch to its longest.
+            limit_seconds: longer recordings are sent in pieces, cut where nobody speaks, and the
+                transcripts joined; None cuts nothing. Defaults to 20.
+            words: give the times of the words, too. Then the server sends log probabilities, and
+                the text is read from them here. Defaults to False.
+            decoder: such as `ds2_tf.decoding.decoder.Decoder.load(path)`; it reads the server's log
+                probabilities here and gives words with their times. Defaults to None.
+            num_best: most alternatives to give, with a decoder. Defaults to none.
+            return_errors: put the error in place of the result of a recording that cannot be read
+                or was refused, and go on with the others. Defaults to False.
+            progress: called with the seconds of audio done since the last call.
 
         Returns:
-            One transcription per recording, in the order given.
+            One transcription per recording, in the order given; with `return_errors` perhaps an
+            AudioError or a ClientError.
 
         Raises:
             AudioError: a recording cannot be read.
-            ClientError: the server could not be reached or refused a request or a recording.
+            ClientError: the server could not be reached, or refused a request or a recording.
+            UserError: the limit is under a second, or the decoder is for another alphabet.
         """
-        recordings = [load_samples(audio) for audio in audios]
-        results: dict[int, Transcription] = {}
-        for batch in _batches_by_length(recordings, batch_size):
-            wavs = [wav_bytes(recordings[index], SAMPLE_RATE) for index in batch]
-            answer = self.predict("transcribe", {"wav": np.array(wavs, dtype=object)})
-            outputs = answer.outputs
-            for row, index in enumerate(batch):
-                if not outputs["sample_rate"][row]:
-                    raise ClientError(
-                        f"The server could not decode recording {index} of the batch "
-                        f"({len(recordings[index]) / SAMPLE_RATE:.1f} s).",
-                        grpc.StatusCode.INVALID_ARGUMENT,
-                        "",
-                    )
-                results[index] = Transcription(
-                    text=outputs["text"][row].decode("utf-8"),
-                    score=float(outputs["score"][row]),
-                    num_frames=int(outputs["num_frames"][row]),
-                    duration_seconds=len(recordings[index]) / SAMPLE_RATE,
-                    model_version=answer.version,
-                    latency_seconds=answer.latency_seconds,
-                )
-        return [results[index] for index in range(len(recordings))]
+        recordings: dict[int, np.ndarray] = {}
+        results: dict[int, Transcription | UserError] = {}
+        for index, audio in enumerate(audios):
+            try:
+                recordings[index] = load_samples(audio)
+            except UserError as error:
+                if not return_errors:
+                    raise
+                results[index] = error
+        pieces = Pieces(list(recordings.values()), SAMPLE_RATE, limit_seconds=limit_seconds)
+        replies = in_batches(
+            pieces,
+            self._send_for_log_probs if words or decoder else self._send_for_text,
+            batch_size=batch_size,
+            is_of_the_request=_is_of_the_request,
+            progress=progress and (lambda samples: progress(samples / SAMPLE_RATE)),
+        )
+        groups = {}
+        for index, group in zip(recordings, pieces.grouped(replies)):
+            error = next((reply for _, reply in group if isinstance(reply, ClientError)), None)
+            if error is None:
+                groups[index] = group
+                continue
+            if not return_errors:
+                message = f"{_name(audios[index], index)}: {error}"
+                raise ClientError(message, error.code, error.detail) from error
+            results[index] = error
+        durations = [len(recordings[index]) / SAMPLE_RATE for index in groups]
+        if words or decoder:
+            joined = self._decode(list(groups.values()), decoder, num_best)
+        else:
+            joined = [self._joined_text(group) for group in groups.values()]
+        for index, seconds, group, fields in zip(groups, durations, groups.values(), joined):
+            results[index] = Transcription(
+                num_frames=sum(reply.num_frames for _, reply in group),
+                duration_seconds=seconds,
+                model_version=group[-1][1].version,
+                # Pieces that went in one request share its latency.
+                latency_seconds=sum({reply.latency for _, reply in group}),
+                **fields,
+            )
+        return [results[index] for index in range(len(audios))]
 
     def log_probs(self, audio: Audio) -> np.ndarray:
         """Log-probabilities of the labels for one recording.
@@ -278,15 +379,9 @@ class Client:
         """
         recordings = [load_samples(audio) for audio in audios]
         results: dict[int, np.ndarray] = {}
-        for batch in _batches_by_length(recordings, batch_size):
-            lengths = np.array([len(recordings[index]) for index in batch], np.int32)
-            samples = np.zeros([len(batch), lengths.max()], np.float32)
-            for row, index in enumerate(batch):
-                samples[row, : lengths[row]] = recordings[index]
-            inputs = {"samples": samples, "num_samples": lengths}
-            outputs = self.predict("serving_default", inputs).outputs
-            for row, index in enumerate(batch):
-                results[index] = outputs["log_probs"][row, : outputs["num_frames"][row]]
+        for batch in batches_by_length(recordings, batch_size):
+            replies = self._send_for_log_probs([recordings[index] for index in batch])
+            results.update(zip(batch, (reply.log_probs for reply in replies)))
         return [results[index] for index in range(len(recordings))]
 
     def status(self) -> list[VersionStatus]:
@@ -323,6 +418,66 @@ class Client:
                 if not key.startswith("__")
             },
         )
+
+    def _send_for_text(self, recordings: Sequence[np.ndarray]) -> list[_PieceReply | ClientError]:
+        """One request to `transcribe`; a recording that the server cannot decode is an error."""
+        wavs = np.array([wav_bytes(samples, SAMPLE_RATE) for samples in recordings], dtype=object)
+        answer = self.predict("transcribe", {"wav": wavs})
+        outputs = answer.outputs
+        return [
+            _PieceReply(
+                num_samples=len(recordings[row]),
+                text=outputs["text"][row].decode("utf-8"),
+                score=float(outputs["score"][row]),
+                num_frames=int(outputs["num_frames"][row]),
+                version=answer.version,
+                latency=answer.latency_seconds,
+            )
+            if outputs["sample_rate"][row]
+            else ClientError(
+                f"The server could not decode {len(recordings[row]) / SAMPLE_RATE:.1f} s of audio.",
+                grpc.StatusCode.INVALID_ARGUMENT,
+                "",
+            )
+            for row in range(len(recordings))
+        ]
+
+    def _send_for_log_probs(self, recordings: Sequence[np.ndarray]) -> list[_PieceReply]:
+        """One request to `serving_default`."""
+        lengths = np.array([len(samples) for samples in recordings], np.int32)
+        samples = np.zeros([len(recordings), lengths.max()], np.float32)
+        for row, recording in enumerate(recordings):
+            samples[row, : lengths[row]] = recording
+        answer = self.predict("serving_default", {"samples": samples, "num_samples": lengths})
+        outputs = answer.outputs
+        return [
+            _PieceReply(
+                num_samples=int(lengths[row]),
+                log_probs=outputs["log_probs"][row, :frames],
+                num_frames=int(frames),
+                version=answer.version,
+                latency=answer.latency_seconds,
+            )
+            for row, frames in enumerate(outputs["num_frames"])
+        ]
+
+    def _joined_text(self, group: Sequence[tuple[float, _PieceReply]]) -> dict[str, Any]:
+        """The fields of a Transcription that are read from the text of its pieces."""
+        separator = " " if " " in self.alphabet.characters else ""
+        words = [word for _, reply in group for word in reply.text.split()]
+        return {"text": separator.join(words), "score": sum(reply.score for _, reply in group)}
+
+    def _decode(self, groups, decoder, num_best: int) -> list[dict[str, Any]]:
+        """The fields of Transcriptions that are read from log probabilities."""
+        transcripts = decode_joined(
+            [[(start, reply.log_probs) for start, reply in group] for group in groups],
+            frame_seconds=_frame_seconds([reply for group in groups for _, reply in group]),
+            alphabet=self.alphabet,
+            decoder=decoder,
+            num_best=num_best,
+        )
+        names = ("text", "score", "words", "alternatives")
+        return [{name: getattr(item, name) for name in names} for item in transcripts]
 
     def predict(
         self,
@@ -417,10 +572,23 @@ def load_samples(audio: Audio) -> np.ndarray:
     return audio.astype(np.float32, copy=False)
 
 
-def _batches_by_length(recordings: Sequence[np.ndarray], batch_size: int) -> Iterator[list[int]]:
-    order = sorted(range(len(recordings)), key=lambda index: len(recordings[index]))
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
+def _is_of_the_request(error: Exception) -> bool:
+    return isinstance(error, ClientError) and error.code in _CODES_OF_A_REQUEST
+
+
+def _name(audio: Audio, index: int) -> str:
+    if isinstance(audio, (str, os.PathLike)):
+        return os.fspath(audio)
+    return f"recording {index} of the batch"
+
+
+def _frame_seconds(replies: Sequence[_PieceReply]) -> float:
+    """Duration of an output frame, from how many of them the longest recording has."""
+    longest = max(replies, key=lambda reply: reply.num_samples, default=None)
+    if longest is None or not longest.num_frames:
+        return HOP_SECONDS
+    # The last frame may stand for less than a whole one.
+    return HOP_SECONDS * -(-(longest.num_samples // _HOP_SAMPLES) // longest.num_frames)
 
 
 def _tensor_infos(infos: Any) -> dict[str, TensorInfo]:

@@ -3,6 +3,7 @@
 
 In production, tensorflow_model_server serves the same directory to the same clients; the flags
 here are named like its own. SIGTERM and SIGINT end the server once the calls in progress are done.
+With --web there is a page, too, that hears the microphone and shows the words.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 
 from serving import flags
+from serving.gateway.flags import add_gateway_arguments, check_installed, prepare_gateway
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_listening_flags(parser)
     flags.add_model_flags(parser)
     flags.add_batching_flags(parser)
+    parser.add_argument("--web", action="store_true", help="serve the page, too")
+    add_gateway_arguments(parser, prefix="web")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,6 +45,13 @@ def run(args: argparse.Namespace) -> int:
             f"{args.model} is not a directory. Give an exported model, or the directory that "
             "holds its numbered versions."
         )
+    if args.web:
+        check_installed()
+        if args.ssl_config_file:
+            raise UserError(
+                "The page of --web talks to this server without TLS. With --ssl_config_file, start "
+                "it as a process of its own: ds2 gateway --server HOST:PORT --server-ca FILE."
+            )
 
     from serving.core import single_model_config
     from serving.errors import ServingError
@@ -52,7 +63,34 @@ def run(args: argparse.Namespace) -> int:
             server = Server(args, single_model_config(args.model_name, base_path))
         except ServingError as error:
             raise UserError(error.message) from error
+        if args.web:
+            server = _with_page(server, args, base_path)
         return serve_until_signal(server, args.shutdown_grace_seconds)
+
+
+def _with_page(server, args: argparse.Namespace, base_path: str):
+    from serving.gateway.gateway import ServerWithPage
+
+    args.web_alphabet = args.web_alphabet or _exported_alphabet(base_path)
+    make = prepare_gateway(args, args.model_name)
+
+    def gateway(address: str):
+        host, _, port = address.rpartition(":")
+        reachable = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
+        return make(f"{reachable}:{port}")
+
+    return ServerWithPage(server, gateway)
+
+
+def _exported_alphabet(base_path: str) -> str | None:
+    """The file of the alphabet that the latest version brings along."""
+    from ds2_tf.export.saved_model import ALPHABET_ASSET, published_versions
+
+    for version in reversed(published_versions(base_path)):
+        path = os.path.join(base_path, str(version), "assets.extra", ALPHABET_ASSET)
+        if os.path.exists(path):
+            return path
+    return None
 
 
 @contextlib.contextmanager

@@ -2,7 +2,9 @@
 """Transcribe recordings with a model directory or a server.
 
 Prints one line a recording, or with --n-best and --times one a text or word. A file that cannot be
-read is named on standard error, the others are transcribed, and the exit status is 1.
+read, or that the server refuses, is named on standard error, the others are transcribed, and the
+exit status is 1. Recordings may be of any length: long ones go through the network in pieces, cut
+where nobody speaks.
 
 With --stream the text comes while the audio is still being read, from files, from a pipe (-) of
 16-bit samples (little endian, mono, at the model's rate unless --raw-... says otherwise), or from a
@@ -13,9 +15,14 @@ small-streaming.
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import contextlib
 import json
 import sys
+
+# Files are taken in groups of about so much audio: their lines come out, and their memory is free
+# again, before the next are read.
+_GROUP_SECONDS = 600.0
+_GROUP_FILES = 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,9 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--server", metavar="HOST:PORT", help="gRPC address of TensorFlow Serving or `ds2 serve`"
     )
     parser.add_argument(
-        "--model-name", default="ds2", metavar="NAME", help="name on the server (default: ds2)"
-    )
-    parser.add_argument(
         "--decoder", metavar="FILE", help="a decoder package (default: greedy decoding)"
     )
     parser.add_argument(
@@ -40,7 +44,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="prefixes that the search keeps (default: as in the package); without --decoder, "
         "search without a language model",
     )
-    search = parser.add_argument_group("with --decoder or --beam-size")
+    _add_search_arguments(parser.add_argument_group("with --decoder or --beam-size"))
+    parser.add_argument("--times", action="store_true", help="print when each word is said")
+    parser.add_argument(
+        "--piece-seconds",
+        type=float,
+        default=20.0,
+        metavar="SECONDS",
+        help="cut longer recordings into pieces of at most this, at pauses; 0 cuts nothing "
+        "(default: 20)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object a recording")
+    parser.add_argument("--quiet", "-q", action="store_true", help="show no progress")
+    parser.add_argument(
+        "--stream",
+        action="store_true",
+        help="show the text while it is heard; with --json also an object for each change",
+    )
+    parser.add_argument(
+        "--microphone", action="store_true", help="stream from the microphone instead of files"
+    )
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="recordings of any format; - with --stream"
+    )
+    _add_server_arguments(parser.add_argument_group("with --server"))
+    add_raw_arguments(parser)
+
+
+def _add_search_arguments(search) -> None:
     search.add_argument(
         "--n-best",
         type=int,
@@ -48,7 +79,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print the N best texts, each with rank, total, log p_ctc, log p_lm (natural "
         "logarithms) and number of words",
     )
-    search.add_argument("--times", action="store_true", help="print when each word is said")
     search.add_argument(
         "--hot-word",
         action="append",
@@ -74,25 +104,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="texts that it ranks (default: 100)",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object a recording")
-    parser.add_argument(
-        "--stream",
-        action="store_true",
-        help="show the text while it is heard; with --json also an object for each change",
+
+
+def _add_server_arguments(server) -> None:
+    server.add_argument(
+        "--model-name", default="ds2", metavar="NAME", help="name on the server (default: ds2)"
     )
-    parser.add_argument(
-        "--microphone", action="store_true", help="stream from the microphone instead of files"
+    server.add_argument(
+        "--alphabet",
+        metavar="FILE",
+        help="the labels of the model's alphabet, one a line, for --times (default: English, or "
+        "that of the decoder package)",
     )
-    parser.add_argument(
-        "files", nargs="*", metavar="FILE", help="recordings of any format; - with --stream"
+    server.add_argument(
+        "--batch-size",
+        type=int,
+        default=16,
+        metavar="N",
+        help="most recordings or pieces in a request (default: 16)",
     )
-    add_raw_arguments(parser)
+    server.add_argument(
+        "--timeout",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long a request may take, attempts included (default: 60)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs `ds2 transcribe`."""
-    from ds2_tf.audio.reading import AudioError, read_audio
-    from ds2_tf.commands.corpus_arguments import raw_format
+    from ds2_tf.errors import UserError
 
     _check(args)
     if args.stream or args.microphone:
@@ -100,120 +142,172 @@ def run(args: argparse.Namespace) -> int:
 
         decoder = _decoder(args)
         return transcribe_streams(args, decoder and decoder.search)
-    transcribe, sample_rate = _with_server(args) if args.server else _with_model(args)
-    recordings, names, failed = [], [], False
-    for name in args.files:
-        try:
-            recordings.append(read_audio(name, sample_rate=sample_rate, raw=raw_format(args)))
-            names.append(name)
-        except AudioError as error:
-            print(f"ds2: error: {error}", file=sys.stderr)
-            failed = True
-    for name, samples, result in zip(names, recordings, transcribe(recordings)):
-        result.report(args, name, len(samples) / sample_rate)
+    failed = False
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(_progress(args))
+        transcribe, sample_rate = (_with_server if args.server else _with_model)(args, stack)
+        for names, recordings in _groups(args, sample_rate):
+            readable = [item for item in recordings if not isinstance(item, UserError)]
+            results = iter(transcribe(readable, bar.update))
+            for name, recording in zip(names, recordings):
+                result = recording if isinstance(recording, UserError) else next(results)
+                if isinstance(result, UserError):
+                    # Those of the server do not know the file.
+                    about = "" if result is recording else f"{name}: "
+                    bar.write(f"ds2: error: {about}{result}", file=sys.stderr)
+                    failed = True
+                else:
+                    for line in _lines(args, name, len(recording) / sample_rate, result):
+                        bar.write(line)
+                    sys.stdout.flush()
     return int(failed)
 
 
 def _check(args) -> None:
+    from ds2_tf.audio.segmentation import check_limit
     from ds2_tf.errors import UserError
+
+    def refuse(names, why):
+        for name in names:
+            if getattr(args, name):
+                raise UserError(f"--{name.replace('_', '-')} {why}.")
 
     if bool(args.files) == args.microphone:
         raise UserError("Name the recordings to transcribe, or use --microphone.")
-    if args.stream or args.microphone:
-        for name in ("n_best", "times", "beam_size", "rescore_lm"):
-            if getattr(args, name):
-                option = "--" + name.replace("_", "-")
-                raise UserError(f"{option} does not go with --stream and --microphone.")
     if args.n_best is not None and args.n_best < 1:
         raise UserError(f"--n-best must be at least 1, got {args.n_best}.")
-    if args.decoder:
-        return
-    if args.server and args.beam_size is not None:
-        raise UserError("--beam-size with --server needs --decoder, which knows the alphabet.")
-    if args.beam_size is not None:
-        return
-    for name in ("n_best", "times", "hot_word", "rescore_lm"):
-        if getattr(args, name):
-            option = "--" + name.replace("_", "-")
-            raise UserError(f"{option} needs --decoder, or --beam-size.")
+    if args.batch_size < 1:
+        raise UserError(f"--batch-size must be at least 1, got {args.batch_size}.")
+    if args.piece_seconds:
+        check_limit(args.piece_seconds)
+    if args.stream or args.microphone:
+        unfit = ("n_best", "times", "beam_size", "rescore_lm")
+        refuse(unfit, "does not go with --stream and --microphone")
+    if not args.decoder:
+        if args.server:
+            refuse(["beam_size"], "with --server needs --decoder, which knows the alphabet")
+        if args.beam_size is None:
+            refuse(("n_best", "hot_word", "rescore_lm"), "needs --decoder, or --beam-size")
 
 
-@dataclasses.dataclass(frozen=True)
-class _Greedy:
-    """What the network alone heard."""
+def _groups(args, sample_rate):
+    """Yields names of files and, for each, its samples or why it cannot be read."""
+    from ds2_tf.audio.reading import AudioError, read_audio
+    from ds2_tf.commands.corpus_arguments import raw_format
 
-    text: str
-    score: float
+    names, recordings, seconds = [], [], 0.0
+    for name in args.files:
+        try:
+            recording = read_audio(name, sample_rate=sample_rate, raw=raw_format(args))
+            seconds += len(recording) / sample_rate
+        except AudioError as error:
+            recording = error
+        names.append(name)
+        recordings.append(recording)
+        if len(names) == _GROUP_FILES or seconds >= _GROUP_SECONDS:
+            yield names, recordings
+            names, recordings, seconds = [], [], 0.0
+    if names:
+        yield names, recordings
 
-    def report(self, args, name: str, duration: float) -> None:
-        if args.json:
-            fields = {"file": name, "text": self.text, "score": self.score, "duration": duration}
-            print(json.dumps(fields, ensure_ascii=False))
-        else:
-            print(self.text if len(args.files) == 1 else f"{name}\t{self.text}")
 
-
-@dataclasses.dataclass(frozen=True)
-class _Searched:
-    """What the search found: `ds2_tf.decoding.decoder.RankedText`, best first."""
-
-    ranked: list
-    num_frames: int
-
-    def report(self, args, name: str, duration: float) -> None:
-        from ds2_tf.decoding.decoder import word_seconds
-
-        best = self.ranked[0]
-        words = word_seconds(best.hypothesis.words, duration, self.num_frames)
-        if args.json:
-            fields = {"file": name, "text": best.text, "score": best.total, "duration": duration}
-            fields["words"] = words
-            if args.n_best:
-                fields["n_best"] = [item.to_dict() for item in self.ranked]
-            print(json.dumps(fields, ensure_ascii=False))
-            return
-        prefix = [] if len(args.files) == 1 else [name]
-        if args.n_best:
-            for rank, item in enumerate(self.ranked, 1):
-                found = item.hypothesis
-                scores = [item.total, found.log_p_ctc, found.log_p_lm]
-                columns = [rank, *(f"{score:.3f}" for score in scores), found.length, item.text]
-                print(*prefix, *columns, sep="\t")
-        elif not args.times:
-            print(*prefix, best.text, sep="\t")
+def _lines(args, name: str, seconds: float, result):
+    """What is printed of a recording."""
+    if args.json:
+        fields = {"file": name, "text": result.text, "score": result.score, "duration": seconds}
         if args.times:
-            for word in words:
-                print(*prefix, f"{word['start']:.2f}", f"{word['end']:.2f}", word["text"], sep="\t")
+            fields["words"] = [
+                {"text": word.text, "start": round(word.start, 3), "end": round(word.end, 3)}
+                for word in result.words
+            ]
+        if args.n_best:
+            fields["n_best"] = [item.to_dict() for item in result.alternatives]
+        yield json.dumps(fields, ensure_ascii=False)
+        return
+    prefix = [] if len(args.files) == 1 else [name]
+    for rank, item in enumerate(result.alternatives, 1):
+        found = item.hypothesis
+        scores = [f"{score:.3f}" for score in (item.total, found.log_p_ctc, found.log_p_lm)]
+        yield "\t".join([*prefix, str(rank), *scores, str(found.length), item.text])
+    if args.times:
+        for word in result.words:
+            yield "\t".join([*prefix, f"{word.start:.2f}", f"{word.end:.2f}", word.text])
+    elif not args.n_best:
+        yield "\t".join([*prefix, result.text])
 
 
-def _with_model(args):
+def _progress(args):
+    """A bar of the seconds of audio that are done, where somebody looks."""
+    from tqdm import tqdm
+
+    from ds2_tf.audio.reading import AudioError, audio_duration
+    from ds2_tf.commands.corpus_arguments import raw_format
+
+    shown = not args.quiet and sys.stderr.isatty()
+    total = 0.0
+    for name in args.files if shown else ():
+        # What is wrong with the file is said when it is read.
+        with contextlib.suppress(AudioError):
+            total += audio_duration(name, raw=raw_format(args))
+    return tqdm(
+        total=round(total, 1),
+        desc="Transcribing",
+        disable=not shown,
+        leave=False,
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s of audio, {remaining}",
+    )
+
+
+def _with_model(args, stack):
     from ds2_tf.recognizer import Recognizer
 
     recognizer = Recognizer.load(args.model)
     decoder = _decoder(args, recognizer.alphabet)
 
-    def transcribe(recordings):
-        recognitions = recognizer.recognize(recordings)
-        if decoder:
-            return _decode(args, decoder, [r.log_probs for r in recognitions])
-        return [_Greedy(r.text, r.score) for r in recognitions]
+    def transcribe(recordings, progress):
+        return recognizer.transcribe(
+            recordings,
+            limit_seconds=args.piece_seconds or None,
+            decoder=decoder,
+            num_best=args.n_best or 0,
+            progress=progress,
+        )
 
     return transcribe, recognizer.sample_rate
 
 
-def _with_server(args):
+def _with_server(args, stack):
     # The one place where this package knows of one above it: a command line serves them all.
     from serving.client import SAMPLE_RATE, Client
 
     decoder = _decoder(args)
+    client = stack.enter_context(
+        Client(
+            args.server, args.model_name, timeout=args.timeout, alphabet=_alphabet(args, decoder)
+        )
+    )
 
-    def transcribe(recordings):
-        with Client(args.server, args.model_name) as client:
-            if decoder:
-                return _decode(args, decoder, client.log_probs_batch(recordings))
-            return [_Greedy(t.text, t.score) for t in client.transcribe_batch(recordings)]
+    def transcribe(recordings, progress):
+        return client.transcribe_batch(
+            recordings,
+            batch_size=args.batch_size,
+            limit_seconds=args.piece_seconds or None,
+            words=args.times,
+            decoder=decoder,
+            num_best=args.n_best or 0,
+            return_errors=True,
+            progress=progress,
+        )
 
     return transcribe, SAMPLE_RATE
+
+
+def _alphabet(args, decoder):
+    from ds2_tf.commands.alphabet_argument import alphabet_from
+
+    if decoder and not args.alphabet:
+        return decoder.search.alphabet
+    return alphabet_from(args)
 
 
 def _decoder(args, alphabet=None):
@@ -252,8 +346,3 @@ def _hot_words(args) -> dict[str, float]:
         except ValueError:
             raise UserError(f"--hot-word must be WORD=WEIGHT, got {item!r}.") from None
     return hot_words
-
-
-def _decode(args, decoder, log_probs):
-    results = decoder.decode_many(log_probs, args.n_best or 1)
-    return [_Searched(ranked, len(frames)) for ranked, frames in zip(results, log_probs)]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from ds2_tf.decoding.beam_search import BeamSearch, DecodingStream, Hypothesis, Word
+from ds2_tf.decoding.beam_search import BeamSearch, DecodingStream, Hypothesis
 from ds2_tf.decoding.ngram_model import NgramModel
 from ds2_tf.decoding.package import load_package
 from ds2_tf.decoding.parallel import decode_many
@@ -144,8 +144,12 @@ class Decoder:
             yield self._rank(hypotheses, num_best)
 
     def stream(self) -> DecodingStream:
-        """Starts an utterance that comes in pieces; it is not rescored."""
+        """Starts an utterance that comes in pieces; `finish` rescores it."""
         return self.search.stream()
+
+    def finish(self, stream: DecodingStream, num_best: int = 1) -> list[RankedText]:
+        """The best texts of what a stream has heard, best first, rescored."""
+        return self._rank(stream.finish(self._num_searched(num_best)), num_best)
 
     def _num_searched(self, num_best: int) -> int:
         return max(num_best, self.rescoring.num_best) if self.rescoring else num_best
@@ -157,23 +161,3 @@ class Decoder:
         return [
             RankedText(item.hypothesis, item.total, item.log_p_lm) for item in rescored[:num_best]
         ]
-
-
-def word_seconds(words: Iterable[Word], duration: float, num_frames: int) -> list[dict]:
-    """Words with their times in seconds, as JSON types.
-
-    Args:
-        words: of a hypothesis.
-        duration: of the recording, in seconds.
-        num_frames: output frames of the network for the recording; each takes a whole number of
-            hundredths of a second, which this finds out.
-    """
-    frame = max(1, round(100 * duration / max(num_frames, 1))) / 100
-    return [
-        {
-            "text": word.text,
-            "start": round(word.start * frame, 2),
-            "end": round(min(word.end * frame, max(duration, word.start * frame)), 2),
-        }
-        for word in words
-    ]

@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from ds2_tf.text.alphabet import Alphabet
+
+if TYPE_CHECKING:
+    from ds2_tf.decoding.decoder import RankedText
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +66,11 @@ class Transcript:
         score: log probability (natural) of the best alignment, or with a decoder the total score of
             the text.
         duration: length of the audio, in seconds.
+        alternatives: the best texts, best first, where several were asked for.
     """
 
     text: str
     words: tuple[TimedWord, ...]
     score: float
     duration: float
+    alternatives: tuple[RankedText, ...] = ()

@@ -90,18 +90,17 @@ def test_transcribe_with_a_server(package, tiny_model_directory, monkeypatch, ca
     client = pytest.importorskip("serving.client")
     recognizer = Recognizer.load(tiny_model_directory)
 
-    class FakeClient:
-        def __init__(self, address, model_name):
-            assert (address, model_name) == ("host:1", "ds2")
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def log_probs_batch(self, recordings):
-            return [r.log_probs for r in recognizer.recognize(recordings)]
+    class FakeClient(client.Client):
+        def predict(self, signature_name, inputs):
+            assert (self.address, self.model_name) == ("host:1", "ds2")
+            assert signature_name == "serving_default"
+            rows = zip(inputs["samples"], inputs["num_samples"])
+            results = [recognizer.recognize([row[:length]])[0].log_probs for row, length in rows]
+            frames = np.array([len(result) for result in results], np.int32)
+            log_probs = np.zeros([len(results), frames.max(), 29], np.float32)
+            for row, result in zip(log_probs, results):
+                row[: len(result)] = result
+            return client.Prediction({"log_probs": log_probs, "num_frames": frames}, 1, 0.0)
 
     monkeypatch.setattr(client, "Client", FakeClient)
     words = ["0.wav", "1.wav", "--decoder", "p.decoder", "--json"]

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Serve a page that hears the microphone with a model server.
+
+The page shows the words while somebody speaks, if the model hears streams, and otherwise at the
+end. The model server is TensorFlow Serving or `ds2 serve`; `ds2 serve --web` has the page built in.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from serving.gateway.flags import add_gateway_arguments, check_installed, prepare_gateway
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `ds2 gateway`."""
+    parser.add_argument(
+        "--server",
+        required=True,
+        metavar="HOST:PORT",
+        help="gRPC address of TensorFlow Serving or `ds2 serve`",
+    )
+    parser.add_argument(
+        "--model-name", default="ds2", metavar="NAME", help="name on the server (default: ds2)"
+    )
+    parser.add_argument(
+        "--server-ca",
+        metavar="FILE",
+        help="talk to the server over TLS and trust this certificate (PEM)",
+    )
+    parser.add_argument(
+        "--shutdown-grace-seconds",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long utterances may take to end after SIGTERM or SIGINT (default: 10)",
+    )
+    add_gateway_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `ds2 gateway` until a signal ends it."""
+    check_installed()
+    from serving.server import serve_until_signal, set_up_logging
+
+    set_up_logging()
+    make = prepare_gateway(args, args.model_name, credentials=_credentials(args))
+    return serve_until_signal(make(args.server), args.shutdown_grace_seconds)
+
+
+def _credentials(args: argparse.Namespace):
+    import pathlib
+
+    import grpc
+
+    from ds2_tf.errors import UserError
+
+    if not args.server_ca:
+        return None
+    try:
+        return grpc.ssl_channel_credentials(pathlib.Path(args.server_ca).read_bytes())
+    except OSError as error:
+        raise UserError(
+            f"The certificate {args.server_ca} cannot be read: {error.strerror}."
+        ) from error
