@@ -4,6 +4,8 @@
 Example:
     >>> with Client("localhost:8500") as client:
     ...     print(client.transcribe("question.flac").text)
+    ...     decoder = Decoder.load("my.decoder")
+    ...     print(client.transcribe("question.flac", decoder=decoder).text)
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from tensorflow_serving.apis import (
 
 from ds2_tf.audio.reading import read_audio
 from ds2_tf.audio.wav import wav_bytes
+from ds2_tf.decoding.decoder import Decoder, RankedText
 from ds2_tf.errors import UserError
 from serving.tensors import tensor_from_proto, tensor_to_proto
 
@@ -60,11 +63,15 @@ class Transcription:
 
     Attributes:
         text: the transcript.
-        score: the model's score of `text`, as its `transcribe` signature gives it.
+        score: the model's score of `text`, as its `transcribe` signature gives it; with a decoder
+            its total.
         num_frames: output frames of the network for this recording.
         duration_seconds: length of the recording.
         model_version: the version that answered.
         latency_seconds: from sending the request until its reply; recordings of one batch share it.
+        alternatives: with a decoder the best texts, best first, with their scores and the times of
+            their words in output frames; `ds2_tf.decoding.decoder.word_seconds` makes seconds of
+            them.
     """
 
     text: str
@@ -73,6 +80,7 @@ class Transcription:
     duration_seconds: float
     model_version: int
     latency_seconds: float
+    alternatives: tuple[RankedText, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -164,21 +172,32 @@ class Client:
         """Closes the connection."""
         self._channel.close()
 
-    def transcribe(self, audio: Audio) -> Transcription:
+    def transcribe(
+        self, audio: Audio, *, decoder: Decoder | None = None, num_best: int = 1
+    ) -> Transcription:
         """Transcribes one recording.
 
         Args:
             audio: path of an audio file, the bytes of one, or float samples [samples] in [-1, 1]
                 at 16 kHz.
+            decoder: decodes here, in the client, what the network on the server says. Defaults to
+                greedy decoding on the server.
+            num_best: with a decoder, most texts in `alternatives`. Defaults to 1.
 
         Raises:
             AudioError: the recording cannot be read.
             ClientError: the server could not be reached or refused the request.
+            UserError: the decoder is for a network with another alphabet.
         """
-        return self.transcribe_batch([audio])[0]
+        return self.transcribe_batch([audio], decoder=decoder, num_best=num_best)[0]
 
     def transcribe_batch(
-        self, audios: Sequence[Audio], *, batch_size: int = 16
+        self,
+        audios: Sequence[Audio],
+        *,
+        batch_size: int = 16,
+        decoder: Decoder | None = None,
+        num_best: int = 1,
     ) -> list[Transcription]:
         """Transcribes recordings, several to a request.
 
@@ -186,6 +205,8 @@ class Client:
             audios: each as in `transcribe`. All are read before the first request.
             batch_size: recordings per request. Recordings of similar length go together, as the
                 server pads a batch to its longest.
+            decoder: as in `transcribe`; uses all processors that this process may use.
+            num_best: as in `transcribe`.
 
         Returns:
             One transcription per recording, in the order given.
@@ -193,7 +214,10 @@ class Client:
         Raises:
             AudioError: a recording cannot be read.
             ClientError: the server could not be reached or refused a request or a recording.
+            UserError: the decoder is for a network with another alphabet.
         """
+        if decoder is not None:
+            return self._transcribe_with(decoder, num_best, audios, batch_size)
         recordings = [load_samples(audio) for audio in audios]
         results: dict[int, Transcription] = {}
         for batch in _batches_by_length(recordings, batch_size):
@@ -252,15 +276,38 @@ class Client:
         recordings = [load_samples(audio) for audio in audios]
         results: dict[int, np.ndarray] = {}
         for batch in _batches_by_length(recordings, batch_size):
-            lengths = np.array([len(recordings[index]) for index in batch], np.int32)
-            samples = np.zeros([len(batch), lengths.max()], np.float32)
-            for row, index in enumerate(batch):
-                samples[row, : lengths[row]] = recordings[index]
-            outputs, _, _ = self._predict(
-                "serving_default", {"samples": samples, "num_samples": lengths}
-            )
-            for row, index in enumerate(batch):
-                results[index] = outputs["log_probs"][row, : outputs["num_frames"][row]]
+            rows, _, _ = self._log_probs([recordings[index] for index in batch])
+            results.update(zip(batch, rows))
+        return [results[index] for index in range(len(recordings))]
+
+    def _log_probs(self, recordings: Sequence[np.ndarray]) -> tuple[list[np.ndarray], int, float]:
+        """Log-probabilities of one request, the version that answered, and the seconds it took."""
+        lengths = np.array([len(samples) for samples in recordings], np.int32)
+        samples = np.zeros([len(recordings), lengths.max()], np.float32)
+        for row, recording in enumerate(recordings):
+            samples[row, : lengths[row]] = recording
+        inputs = {"samples": samples, "num_samples": lengths}
+        outputs, version, latency = self._predict("serving_default", inputs)
+        trimmed = zip(outputs["log_probs"], outputs["num_frames"])
+        return [log_probs[:num_frames] for log_probs, num_frames in trimmed], version, latency
+
+    def _transcribe_with(
+        self, decoder: Decoder, num_best: int, audios: Sequence[Audio], batch_size: int
+    ) -> list[Transcription]:
+        recordings = [load_samples(audio) for audio in audios]
+        results: dict[int, Transcription] = {}
+        for batch in _batches_by_length(recordings, batch_size):
+            rows, version, latency = self._log_probs([recordings[index] for index in batch])
+            for index, log_probs, ranked in zip(batch, rows, decoder.decode_many(rows, num_best)):
+                results[index] = Transcription(
+                    text=ranked[0].text,
+                    score=ranked[0].total,
+                    num_frames=len(log_probs),
+                    duration_seconds=len(recordings[index]) / SAMPLE_RATE,
+                    model_version=version,
+                    latency_seconds=latency,
+                    alternatives=tuple(ranked),
+                )
         return [results[index] for index in range(len(recordings))]
 
     def status(self) -> list[VersionStatus]:
