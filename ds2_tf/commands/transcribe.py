@@ -215,7 +215,8 @@ def _lines(args, name: str, seconds: float, result):
     """What is printed of a recording."""
     if args.json:
         fields = {"file": name, "text": result.text, "score": result.score, "duration": seconds}
-        if args.times:
+        # A server gives text alone where nothing else was asked for.
+        if result.words is not None:
             fields["words"] = [
                 {"text": word.text, "start": round(word.start, 3), "end": round(word.end, 3)}
                 for word in result.words

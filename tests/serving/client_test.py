@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The client, against a server with a model whose arithmetic is known."""
 
+import dataclasses
 import io
 import re
 import threading
@@ -15,8 +16,11 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from ds2_tf.audio.reading import AudioError
 from ds2_tf.audio.wav import wav_bytes
+from ds2_tf.decoding.beam_search import BeamSearch
+from ds2_tf.decoding.decoder import Decoder
 from ds2_tf.errors import UserError
-from serving.client import Client, ClientError, TensorInfo
+from ds2_tf.text.alphabet import Alphabet
+from serving.client import Client, ClientError, Prediction, TensorInfo
 
 
 @pytest.fixture(scope="module")
@@ -217,3 +221,48 @@ def test_wav_keeps_16_bit_samples_exactly():
 def test_wav_clips():
     decoded, _ = soundfile.read(io.BytesIO(wav_bytes(np.array([2.0, -2.0]), 8000)), dtype="int16")
     assert decoded.tolist() == [32767, -32768]
+
+
+class SaysNumbers(Client):
+    """A client whose server says, for one second, "a", for two "aa a", and pads with junk."""
+
+    TEXTS = {16000: [0, 2, 0, 0], 32000: [2, 0, 2, 1, 2, 0, 0, 0]}
+
+    def predict(self, signature_name, inputs):
+        assert signature_name == "serving_default"
+        labels = [self.TEXTS[length] for length in inputs["num_samples"].tolist()]
+        frames = max(map(len, labels))
+        log_probs = np.full((len(labels), frames + 2, 29), np.log(0.4 / 28), np.float32)
+        for row, said in enumerate(labels):
+            log_probs[row, range(len(said)), said] = np.log(0.6)
+            log_probs[row, len(said) :] = np.nan
+        num_frames = np.array([len(said) for said in labels], np.int32)
+        return Prediction({"log_probs": log_probs, "num_frames": num_frames}, 7, 0.5)
+
+
+def test_decoding_in_the_client():
+    decoder = Decoder(BeamSearch(Alphabet.english(), hot_words={"aa": 1.0}))
+    with SaysNumbers("localhost:1") as client:
+        recordings = [tone(2.0), tone(1.0), tone(2.0)]
+        results = client.transcribe_batch(recordings, batch_size=2, decoder=decoder, num_best=3)
+        assert [result.text for result in results] == ["aa a", "a", "aa a"]
+        result = results[0]
+        (expected,) = decoder.decode(client.log_probs(recordings[0]))
+        assert result.alternatives[0] == expected and len(result.alternatives) == 3
+        assert (result.score, result.num_frames) == (expected.total, 8)
+        assert (result.model_version, result.duration_seconds) == (7, 2.0)
+        # A frame is a quarter of a second here.
+        assert [(w.text, w.start, w.end) for w in result.words] == [
+            ("aa", 0.0, 0.75),
+            ("a", 1.0, 1.25),
+        ]
+        assert client.transcribe(recordings[1], decoder=decoder) == dataclasses.replace(
+            results[1], alternatives=()
+        )
+
+
+def test_decoder_of_another_alphabet():
+    decoder = Decoder(BeamSearch(Alphabet(" ab")))
+    with SaysNumbers("localhost:1") as client:
+        with pytest.raises(UserError, match="make a decoder package for this model"):
+            client.transcribe(tone(1.0), decoder=decoder)

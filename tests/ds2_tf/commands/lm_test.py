@@ -85,6 +85,50 @@ def test_transcribe(package, tiny_model_directory, capsys):
     assert "zebra" not in json.loads(capsys.readouterr().out)["text"]
 
 
+def test_n_best_times_and_rescoring(package, tiny_model_directory, capsys):
+    words = ["transcribe", "--model", str(tiny_model_directory), "0.wav", "--decoder", "p.decoder"]
+    recognizer = Recognizer.load(tiny_model_directory)
+    (recognition,) = recognizer.recognize([read_audio("0.wav")])
+    expected = package.search().decode(recognition.log_probs, 3)
+    capsys.readouterr()
+    assert main([*words, "--n-best", "3", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["text"], said["score"]) == (expected[0].text, expected[0].total)
+    names = ("text", "log_p_ctc", "log_p_lm", "length", "total")
+    assert [[item[name] for name in names] for item in said["n_best"]] == [
+        [getattr(h, name) for name in names] for h in expected
+    ]
+    assert [word["text"] for word in said["words"]] == said["text"].split()
+    # A network frame is 20 ms here.
+    assert [word["start"] for word in said["words"]] == [
+        pytest.approx(0.02 * word.start) for word in expected[0].words
+    ]
+    assert main([*words, "--n-best", "3", "--times"]) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines[:3]] == ["1", "2", "3"]
+    assert lines[0][1:] == [
+        *(f"{x:.3f}" for x in (expected[0].total, expected[0].log_p_ctc, expected[0].log_p_lm)),
+        str(expected[0].length),
+        expected[0].text,
+    ]
+    assert [line[2] for line in lines[3:]] == expected[0].text.split()
+    rescoring = ["--rescore-lm", "lm.binary", "--rescore-weight", "2", "--n-best", "1", "--json"]
+    assert main([*words, *rescoring]) == 0
+    (best,) = json.loads(capsys.readouterr().out)["n_best"]
+    assert best["log_p_rescoring"] == pytest.approx(best["log_p_lm"], rel=1e-5)
+    hypothesis_total = best["log_p_ctc"] + 0.5 * best["log_p_lm"]
+    assert best["total"] == pytest.approx(hypothesis_total + 2 * best["log_p_rescoring"], rel=1e-5)
+
+
+def test_beam_search_without_a_language_model(package, tiny_model_directory, capsys):
+    words = ["transcribe", "--model", str(tiny_model_directory), "0.wav", "--beam-size", "20"]
+    capsys.readouterr()
+    assert main([*words, "--n-best", "2", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert len(said["n_best"]) == 2
+    assert all(item["total"] == item["log_p_ctc"] for item in said["n_best"])
+
+
 def test_transcribe_with_a_server(package, tiny_model_directory, monkeypatch, capsys):
     """The server gives log probabilities, the search runs here: the text is the same."""
     client = pytest.importorskip("serving.client")
@@ -144,6 +188,9 @@ def test_tune(package, tiny_model_directory, capsys):
         (["lm", "package", "lm.binary", "-o", "p", "--alphabet", "a.txt"], "of another alphabet"),
         (["lm", "package", "lm.binary", "-o", "p", "--beam-size", "0"], "must be at least 1"),
         (["transcribe", "--model", "m", "x.wav", "--hot-word", "a=1"], "needs --decoder"),
+        (["transcribe", "--model", "m", "x.wav", "--n-best", "2"], "--n-best needs --decoder"),
+        (["transcribe", "--model", "m", "x.wav", "--n-best", "0"], "must be at least 1, got 0"),
+        (["transcribe", "--server", "h:1", "x.wav", "--beam-size", "5"], "needs --decoder"),
     ],
 )
 def test_errors(package, words, message, capsys):

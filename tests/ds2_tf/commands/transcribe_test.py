@@ -58,7 +58,7 @@ def test_json(transcribe, files, texts):
     status, output, _ = transcribe("--json", "0.wav", "1.wav")
     assert status == 0
     first, second = map(json.loads, output.splitlines())
-    assert first.keys() == {"file", "text", "score", "duration"}
+    assert first.keys() == {"file", "text", "score", "duration", "words"}
     assert (first["file"], first["text"]) == (str(files / "0.wav"), texts[0])
     assert first["score"] < 0
     assert (first["duration"], second["duration"]) == (9000 / 16000, 9000 / 8000)
