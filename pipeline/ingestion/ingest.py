@@ -95,7 +95,7 @@ def ingest(
     Raises:
         UserError: a manifest cannot be read, or a split gets no utterance.
         LostRecords: the Beam runner lost some.
-        LostWorker: a worker process on this machine was killed.
+        LostWorker: a worker process was killed.
         DirectoryInUse: another ingestion uses the work directory.
         TooManyRejections: over `max_bad_share` of the utterances cannot be used.
     """
@@ -136,7 +136,7 @@ def _run_graph(
     import apache_beam as beam
 
     from pipeline.ingestion.graph import build_graph
-    from pipeline.ingestion.runners import close_runner, runner_options
+    from pipeline.ingestion.runners import run_to_end, runner_options
     from pipeline.ingestion.worker_watch import watch_workers
 
     watch_workers()
@@ -144,21 +144,18 @@ def _run_graph(
     outcome_path = pathlib.Path(work_directory) / "outcome"
     outcome_path.unlink(missing_ok=True)
     pipeline = beam.Pipeline(options=options.beam)
-    try:
-        with pipeline:
-            build_graph(
-                pipeline,
-                sources,
-                config,
-                store_directory=work_directory,
-                progress_directory=progress_directory,
-                outcome_path=str(outcome_path),
-                # This process may go on to train, and needs its threads for it.
-                one_thread=not options.in_this_process,
-                partitions=options.partitions,
-            )
-    finally:
-        close_runner(pipeline)
+    build_graph(
+        pipeline,
+        sources,
+        config,
+        store_directory=work_directory,
+        progress_directory=progress_directory,
+        outcome_path=str(outcome_path),
+        # This process may go on to train, and needs its threads for it.
+        one_thread=not options.in_this_process,
+        partitions=options.partitions,
+    )
+    run_to_end(pipeline)
     try:
         descriptions = json.loads(outcome_path.read_text("utf-8"))
     except FileNotFoundError:

@@ -9,10 +9,13 @@ from typing import NamedTuple
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 
+from pipeline.ingestion.worker_watch import LostWorker
+
 # Named outright: Beam's own default first tries to download another runner.
 _DEFAULT_RUNNER = "FnApiRunner"
 # Beam knows this one by its full name only.
 _DASK_RUNNER = "apache_beam.runners.dask.dask_runner.DaskRunner"
+_POLL_SECONDS = 2
 
 
 class RunnerOptions(NamedTuple):
@@ -59,11 +62,44 @@ def runner_options(beam_args: Sequence[str], shards: int) -> RunnerOptions:
     return RunnerOptions(options, in_this_process, partitions)
 
 
-def close_runner(pipeline: beam.Pipeline) -> None:
-    """Ends what a runner leaves behind: Dask's client, and the workers that it started itself."""
-    client = getattr(getattr(pipeline, "result", None), "client", None)
-    if client is not None:
-        own_cluster = client.cluster
+def run_to_end(pipeline: beam.Pipeline) -> None:
+    """Runs a Beam pipeline, and closes what the runner leaves open.
+
+    Raises:
+        LostWorker: a Dask worker is gone.
+        Exception: whatever the pipeline raises.
+    """
+    result = pipeline.run()
+    client = getattr(result, "client", None)
+    if client is None:
+        result.wait_until_finish()
+        return
+    own_cluster = client.cluster
+    try:
+        _wait_for_dask(client, result.futures)
+        result.wait_until_finish()
+    finally:
         client.close()
         if own_cluster is not None:
             own_cluster.close()
+
+
+def _wait_for_dask(client, futures) -> None:
+    """Waits while all workers are there: without one, Dask may wait for ever."""
+    from distributed import wait
+
+    seen: set[str] = set()
+    while True:
+        workers = set(client.nthreads())
+        if gone := sorted(seen - workers):
+            client.cancel(futures)
+            raise LostWorker(
+                f"The Dask worker {', '.join(gone)} is gone, perhaps because memory ran out. What "
+                "was finished is kept: run again."
+            )
+        seen |= workers
+        try:
+            wait(futures, timeout=_POLL_SECONDS)
+            return
+        except TimeoutError:
+            continue

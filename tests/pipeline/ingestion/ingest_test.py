@@ -139,6 +139,12 @@ def test_two_processes_give_the_bytes_of_one(make_corpus, tmp_path):
     assert _digests(tmp_path / "one") == _digests(tmp_path / "two")
 
 
+def _children(process: int, command: str) -> list[int]:
+    """The processes that a process has started with such a command."""
+    words = ["pgrep", "--parent", str(process), "--full", command]
+    return [int(line) for line in subprocess.check_output(words, text=True).split()]
+
+
 @pytest.mark.slow
 def test_a_killed_worker_fails_the_run_and_the_next_one_goes_on(make_corpus, tmp_path):
     manifest = make_corpus(120)
@@ -148,10 +154,9 @@ def test_a_killed_worker_fails_the_run_and_the_next_one_goes_on(make_corpus, tmp
     def kill_a_worker() -> None:
         while len(list(store.glob("*.json"))) < 3:
             time.sleep(0.01)
-        children = subprocess.check_output(
-            ["pgrep", "--parent", str(os.getpid()), "--full", "sdk_worker_main"], text=True
-        )
-        os.kill(int(children.split()[0]), signal.SIGKILL)
+        # Beam starts its workers through a shell.
+        shell = _children(os.getpid(), "sdk_worker_main")[0]
+        os.kill(_children(shell, "sdk_worker_main")[0], signal.SIGKILL)
 
     thread = threading.Thread(target=kill_a_worker, daemon=True)
     thread.start()
