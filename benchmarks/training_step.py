@@ -7,7 +7,8 @@ The paper's front end of two 2-D convolutions, five bidirectional GRU layers of 
 normalization, and CTC, on 16 utterances of 4 s. A step is forward, loss, backward, clipping of the
 gradient's norm, and AdamW's update. Each network lives in a process of its own, and they take their
 steps in turns, so that whatever else the machine does meets all of them: the ratios are medians of
-the rounds' ratios.
+the rounds' ratios. Seconds of processors are given too: they say more on a machine that is busy
+otherwise, but threads that wait for others may count in them.
 
 The stock network has `keras.layers.GRU` and `keras.layers.BatchNormalization` on this project's
 convolutions, for the gradients of `keras.layers.Conv2D` would take minutes: `--stock-convolutions`
@@ -52,14 +53,15 @@ class Contender:
             env={**os.environ, "PYTHONPATH": str(_HERE.parent), "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
 
-    def step(self) -> float:
-        """Seconds of one training step."""
+    def step(self) -> tuple[float, float]:
+        """Seconds of one training step by the clock, and of all processors together."""
         self._process.stdin.write("step\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
             raise SystemExit(f"{' '.join(self._process.args)} ended: see above.")
-        return float(line)
+        clock, processors = map(float, line.split())
+        return clock, processors
 
     def close(self) -> None:
         """Ends the process."""
@@ -99,12 +101,17 @@ def main() -> None:
         commands["torch float32"] = [*torch, *size]
     contenders = {name: Contender([*map(str, command)]) for name, command in commands.items()}
     times: dict[str, list[float]] = {name: [] for name in contenders}
+    processor_times: dict[str, list[float]] = {name: [] for name in contenders}
     for round_ in range(_WARM_UP + args.rounds):
         for name, contender in contenders.items():
-            seconds = contender.step()
-            print(f"round {round_ - _WARM_UP}: {name} {seconds:.3f} s", file=sys.stderr, flush=True)
+            clock, processors = contender.step()
+            said = (
+                f"round {round_ - _WARM_UP}: {name} {clock:.3f} s, of processors {processors:.3f} s"
+            )
+            print(said, file=sys.stderr, flush=True)
             if round_ >= _WARM_UP:
-                times[name].append(seconds)
+                times[name].append(clock)
+                processor_times[name].append(processors)
     for contender in contenders.values():
         contender.close()
 
@@ -120,6 +127,7 @@ def main() -> None:
         "machine": platform.processor() or platform.machine(),
         "load": os.getloadavg()[0],
         "step_seconds": times,
+        "step_processor_seconds": processor_times,
         "audio_seconds_per_second": {name: audio / median for name, median in medians.items()},
         "times_as_fast_as": {
             name: {other: times_as_fast(name, other) for other in times if other != name}
