@@ -35,6 +35,7 @@ EXTRAS = {
     "serving": ["tensorflow-serving-api>=2.16.1", "grpcio>=1.60"],
     # The page that hears the microphone.
     "web": ["aiohttp>=3.9"],
+    "microphone": ["sounddevice>=0.4"],
     "lm": ["kenlm>=0.3.0", "flashlight-text>=0.0.7", "pillow>=10"],
     "tfio": ["tensorflow-io==0.37.1; python_version < '3.12'"],
     "demo": ["espeakng-loader>=0.2.4"],

@@ -19,6 +19,7 @@ _HOMES = {
     "Recognizer": "ds2_tf.recognizer",
     "RecordData": "ds2_tf.training.data",
     "SpectrogramConfig": "ds2_tf.audio.spectrogram",
+    "StreamingRecognizer": "ds2_tf.streaming.recognizer",
     "endless": "ds2_tf.training.data",
     "export_saved_model": "ds2_tf.export.saved_model",
     "greedy_decode": "ds2_tf.decoding.greedy",

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from serving.server import Server, serve_until_signal, set_up_logging
 
     set_up_logging()
-    with _base_path(os.path.abspath(args.model)) as base_path:
+    with base_path_of(os.path.abspath(args.model)) as base_path:
         try:
             server = Server(args, single_model_config(args.model_name, base_path))
         except ServingError as error:
@@ -94,7 +94,7 @@ def _exported_alphabet(base_path: str) -> str | None:
 
 
 @contextlib.contextmanager
-def _base_path(directory: str) -> Iterator[str]:
+def base_path_of(directory: str) -> Iterator[str]:
     """A base path that leads to `directory`, if that is a single export."""
     if not os.path.exists(os.path.join(directory, "saved_model.pb")):
         yield directory

@@ -98,15 +98,13 @@ class ServedNetwork:
                 "cannot hear streams: only a network that runs forward alone can (bidirectional: "
                 f"false, causal: true). It offers {', '.join(sorted(metadata.signatures))}."
             )
-        step = metadata.signatures[STEP]
-        labels = np.arange(step.outputs["log_probs"].shape[-1], dtype=np.int32)
-        told = self._predict(INFO, {"label": labels})
+        told = self._predict(INFO, {"query": np.zeros(1, np.int32)})
         self.info = StreamInfo(
-            Alphabet(text.decode("utf-8") for text in told["text"][1:]),
+            Alphabet(label.decode("utf-8") for label in told["labels"][0, 1:]),
             sample_rate=int(told["sample_rate"][0]),
             frame_samples=int(told["frame_samples"][0]),
             lookahead_frames=int(told["lookahead_frames"][0]),
-            state_size=step.inputs["state"].shape[-1],
+            state_size=metadata.signatures[STEP].inputs["state"].shape[-1],
         )
 
     def step(

@@ -4,6 +4,11 @@
 Prints one line a recording. A file that cannot be read, or that the server refuses, is named on
 standard error, the others are transcribed, and the exit status is 1. Recordings may be of any
 length: long ones go through the network in pieces, cut where nobody speaks.
+
+With --stream the text comes while the audio is still being read, from files, from a pipe (-) of
+16-bit samples (little endian, mono, at the model's rate unless --raw-... says otherwise), or from a
+microphone (--microphone, until Ctrl-C). It needs a model that hears streams, such as the preset
+small-streaming.
 """
 
 from __future__ import annotations
@@ -53,7 +58,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--words", action="store_true", help="with --json: also the times of the words, in seconds"
     )
     parser.add_argument("--quiet", "-q", action="store_true", help="show no progress")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="recordings of any format")
+    parser.add_argument(
+        "--stream",
+        action="store_true",
+        help="show the text while it is heard; with --json also an object for each change",
+    )
+    parser.add_argument(
+        "--microphone", action="store_true", help="stream from the microphone instead of files"
+    )
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="recordings of any format; - with --stream"
+    )
     server = parser.add_argument_group("with --server")
     server.add_argument(
         "--model-name", default="ds2", metavar="NAME", help="name on the server (default: ds2)"
@@ -88,6 +103,12 @@ def run(args: argparse.Namespace) -> int:
 
     if args.hot_word and not args.decoder:
         raise UserError("--hot-word needs --decoder.")
+    if bool(args.files) == args.microphone:
+        raise UserError("Name the recordings to transcribe, or use --microphone.")
+    if args.stream or args.microphone:
+        from ds2_tf.commands.streamed_transcription import transcribe_streams
+
+        return transcribe_streams(args, _decoder(args) if args.decoder else None)
     if args.words and not args.json:
         raise UserError("--words needs --json.")
     if args.batch_size < 1:

@@ -32,7 +32,7 @@ class GreedyStream:
     """Takes frames and tells the text so far; used like a `beam_search.DecodingStream`.
 
     What has been read never changes, but the last word may go on. The text is that of
-    `greedy_decode`, white space folded. Where the alphabet has no space every character is a word.
+    `greedy_decode`, white space folded. Where the alphabet has no space every label is a word.
 
     Args:
         alphabet: the network's labels.

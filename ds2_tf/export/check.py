@@ -26,7 +26,7 @@ STREAMING_SIGNATURES = {
         {"log_probs", "skip", "num_frames", "next_state"},
     ),
     "stream_finish": ({"state"}, {"log_probs", "skip"}),
-    "stream_info": ({"label"}, {"text", "sample_rate", "frame_samples", "lookahead_frames"}),
+    "stream_info": ({"query"}, {"labels", "sample_rate", "frame_samples", "lookahead_frames"}),
 }
 _SAMPLE_RATE = 16000
 # Neither of hops nor of frames a whole number.
@@ -151,8 +151,8 @@ def _streaming_behavior(call, state_info) -> list[str]:
     )
     if any(len(value) for value in rows.values()):
         found.append("stream_step gives rows for an empty batch")
-    labels = call("stream_info", label=np.arange(whole.shape[1]))["text"].tolist()
-    if labels[0] != b"" or len(set(labels)) != len(labels):
+    labels = call("stream_info", query=[0])["labels"][0].tolist()
+    if labels[0] != b"" or len(set(labels)) != whole.shape[1]:
         found.append(f"stream_info names the labels {labels}")
     return found
 

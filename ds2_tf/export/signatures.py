@@ -138,14 +138,14 @@ def _streaming_signatures(streamed: StreamedNetwork) -> dict:
         log_probs, skip = finish(state)
         return {"log_probs": log_probs, "skip": skip}
 
-    # One row a label: what a client needs besides the log probabilities, and a server may batch.
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "label")])
-    def stream_info(label):
+    # What a client needs besides the log probabilities: the same in every row that it asks for.
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "query")])
+    def stream_info(query):
         def in_each_row(value):
-            return tf.fill(tf.shape(label), value)
+            return tf.fill(tf.shape(query), value)
 
         return {
-            "text": tf.gather(labels, tf.clip_by_value(label, 0, len(info.alphabet.labels) - 1)),
+            "labels": tf.tile(labels[tf.newaxis], [tf.size(query), 1]),
             "sample_rate": in_each_row(info.sample_rate),
             "frame_samples": in_each_row(info.frame_samples),
             "lookahead_frames": in_each_row(info.lookahead_frames),

@@ -66,4 +66,4 @@ def _requests(sample_rate: int, state_size: int | None) -> Iterator[tuple[str, d
             {"samples": samples, "num_samples": num_samples, "state": state},
         )
         yield "stream_finish", {"state": state}
-        yield "stream_info", {"label": np.zeros(1, np.int32)}
+        yield "stream_info", {"query": np.zeros(1, np.int32)}

@@ -42,7 +42,7 @@ class TimedWord:
     """A word and when it was said, in seconds from the beginning of the stream.
 
     Attributes:
-        text: the word; a single character where the alphabet has no space.
+        text: the word; a single label where the alphabet has no space.
         start: when it begins.
         end: when it ends.
     """

@@ -30,6 +30,24 @@ def tiny_config():
 
 
 @pytest.fixture(scope="session")
+def tiny_streaming_config():
+    """Forward only, causal convolutions of total stride 4, two frames of look-ahead."""
+    from ds2_tf.config import ConvolutionConfig, ModelConfig
+
+    return ModelConfig(
+        convolutions=(
+            ConvolutionConfig(3, (11, 5), (8, 2)),
+            ConvolutionConfig(4, (9, 4), (8, 2)),
+        ),
+        recurrent_layers=2,
+        recurrent_units=6,
+        bidirectional=False,
+        lookahead_frames=2,
+        causal=True,
+    )
+
+
+@pytest.fixture(scope="session")
 def make_network():
     """Builds a network of random weights, running averages included, that says a lot."""
     from ds2_tf.models.deep_speech_2 import DeepSpeech2
@@ -67,6 +85,29 @@ def tiny_model_directory(tmp_path_factory, tiny_config, make_network):
     description = ModelDescription(tiny_config, alphabet, SpectrogramConfig())
     save_model(directory, make_network(tiny_config), description, "# A model of random weights\n")
     return directory
+
+
+@pytest.fixture(scope="session")
+def streaming_model_directory(tmp_path_factory, tiny_streaming_config, make_network):
+    """A model directory of random weights that hears streams; not to be written to."""
+    from ds2_tf.audio.spectrogram import SpectrogramConfig
+    from ds2_tf.models.model_directory import ModelDescription, save_model
+
+    directory = tmp_path_factory.mktemp("streaming") / "model"
+    alphabet = " abcdefghijklmnopqrstuvwxyz'"
+    description = ModelDescription(tiny_streaming_config, alphabet, SpectrogramConfig())
+    save_model(directory, make_network(tiny_streaming_config), description, "# Random weights\n")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def streaming_export(tmp_path_factory, streaming_model_directory):
+    """The SavedModel of `streaming_model_directory`; not to be written to."""
+    from ds2_tf.export.saved_model import write_saved_model
+
+    path = tmp_path_factory.mktemp("streaming") / "export"
+    write_saved_model(streaming_model_directory, path)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from ds2_tf.errors import UserError
-from serving.commands import _base_path, add_arguments, run
+from serving.commands import add_arguments, base_path_of, run
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -51,7 +51,7 @@ def test_serves_one_export(base_path, helpers):
 
 def test_base_path_is_served_as_it_is(base_path):
     path = base_path(1, 2)
-    with _base_path(path) as served:
+    with base_path_of(path) as served:
         assert served == path
 
 
@@ -60,7 +60,7 @@ def test_export_is_its_number_or_version_1(tmp_path, name, version):
     export = tmp_path / name
     export.mkdir()
     (export / "saved_model.pb").touch()
-    with _base_path(str(export)) as served:
+    with base_path_of(str(export)) as served:
         assert os.listdir(served) == [version]
         assert os.path.samefile(os.path.join(served, version), export)
     assert not os.path.exists(served)

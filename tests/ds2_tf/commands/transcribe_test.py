@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ds2 transcribe` as it is typed."""
 
+import io
 import json
+import queue
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -112,3 +116,94 @@ def test_options_that_make_no_sense(transcribe):
     }.items():
         status, output, errors = transcribe(*words, "0.wav")
         assert (status, output) == (1, "") and message in errors
+
+
+class TestStream:
+    @pytest.fixture
+    def transcribe(self, files, streaming_model_directory, capsys):
+        def run(*words):
+            words = [str(files / word) if "." in word else word for word in words]
+            status = cli.main(["transcribe", "--model", str(streaming_model_directory), *words])
+            output = capsys.readouterr()
+            return status, output.out, output.err
+
+        return run
+
+    @pytest.fixture(scope="class")
+    def text(self, files, streaming_model_directory):
+        samples = read_audio(files / "0.wav")
+        (recognition,) = Recognizer.load(streaming_model_directory).recognize([samples])
+        return " ".join(recognition.text.split())
+
+    def test_file(self, transcribe, text):
+        assert transcribe("--stream", "0.wav") == (0, text + "\n", "")
+
+    def test_json_tells_what_is_known_so_far(self, transcribe, files, text):
+        status, output, _ = transcribe("--stream", "--json", "0.wav", "bad.wav")
+        assert status == 1
+        *partials, last = map(json.loads, output.splitlines())
+        assert last["text"] == text
+        assert last["duration"] == 9000 / 16000
+        assert [word["text"] for word in last["words"]] == text.split()
+        assert partials and all(line["stable"] + line["unstable"] for line in partials)
+        assert {line["file"] for line in partials} == {str(files / "0.wav")}
+        seconds = [line["seconds"] for line in partials]
+        assert seconds == sorted(seconds) and seconds[-1] <= 0.5625
+        for line in partials:
+            assert text.startswith(f"{line['stable']} {line['unstable']}".strip())
+
+    @pytest.mark.parametrize("options", [[], ["--raw-sample-rate", "16000", "--raw-endian", "big"]])
+    def test_pipe(self, options, transcribe, text, noise, monkeypatch):
+        data = np.asarray(noise(9000, seed=0), ">i2" if options else "<i2").tobytes()
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+        assert transcribe("--stream", "-", *options) == (0, text + "\n", "")
+
+    def test_pipe_of_a_wav_file(self, transcribe, files, monkeypatch):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"RIFF1234WAVE")))
+        status, _, errors = transcribe("--stream", "-")
+        assert status == 1 and "arecord -t raw" in errors
+
+    def test_microphone_without_its_package(self, transcribe, monkeypatch):
+        monkeypatch.setitem(sys.modules, "sounddevice", None)
+        status, _, errors = transcribe("--microphone")
+        assert status == 1 and "pip install sounddevice" in errors
+
+    def test_microphone(self, transcribe, text, noise, monkeypatch):
+        """A device that plays a recording, then the key that ends it."""
+        samples = noise(9000, seed=0).astype(np.float32) / 2**15
+
+        class Device:
+            def __init__(self, samplerate, blocksize, callback, **_):
+                assert samplerate == 16000
+                self.play = lambda: [
+                    callback(samples[at : at + blocksize, None], blocksize, None, None)
+                    for at in range(0, 9000, blocksize)
+                ]
+
+            def __enter__(self):
+                self.play()
+
+            def __exit__(self, *_):
+                pass
+
+        class Queue(queue.SimpleQueue):
+            def get(self):
+                if self.empty():
+                    raise KeyboardInterrupt
+                return super().get()
+
+        module = types.ModuleType("sounddevice")
+        module.InputStream, module.PortAudioError = Device, OSError
+        monkeypatch.setitem(sys.modules, "sounddevice", module)
+        monkeypatch.setattr("ds2_tf.audio.live.queue.SimpleQueue", Queue)
+        assert transcribe("--microphone") == (0, text + "\n", "")
+
+    def test_a_model_that_needs_the_whole(self, files, tiny_model_directory, capsys):
+        words = ["--model", str(tiny_model_directory), "--stream", str(files / "0.wav")]
+        assert cli.main(["transcribe", *words]) == 1
+        assert "needs the whole utterance" in capsys.readouterr().err
+
+    def test_nothing_to_transcribe(self, transcribe):
+        assert transcribe("--stream")[0] == 1
+        assert "Name the recordings" in transcribe()[2]
+        assert transcribe("--microphone", "0.wav")[0] == 1
