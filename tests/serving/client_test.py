@@ -42,6 +42,13 @@ def tone(seconds: float, level: float = 0.5) -> np.ndarray:
     return (level * np.sin(2 * np.pi * 440 * time_axis)).astype(np.float32)
 
 
+def spoken(*seconds: float) -> np.ndarray:
+    """Tones and silence in turn, with a little noise."""
+    parts = [tone(length, 0.0 if place % 2 else 0.5) for place, length in enumerate(seconds)]
+    samples = np.concatenate(parts)
+    return samples + 0.001 * np.random.default_rng(0).standard_normal(len(samples), np.float32)
+
+
 def test_samples(client):
     result = client.transcribe(tone(1.0))
     assert result.text == "samples 16000"
@@ -266,3 +273,61 @@ def test_decoder_of_another_alphabet():
     with SaysNumbers("localhost:1") as client:
         with pytest.raises(UserError, match="make a decoder package for this model"):
             client.transcribe(tone(1.0), decoder=decoder)
+
+
+def test_long_recordings_are_cut_in_their_pauses(client):
+    # The model refuses recordings of over five seconds, and says how many samples it got.
+    long = spoken(3.0, 0.5, 4.0, 0.5, 2.0, 0.5, 3.5)
+    with pytest.raises(ClientError, match="could not decode"):
+        client.transcribe(long, limit_seconds=None)
+    done = []
+    result, short = client.transcribe_batch(
+        [long, tone(1.0)], limit_seconds=5.0, batch_size=2, progress=done.append
+    )
+    words = result.text.split()
+    assert words[::2] == ["samples"] * (len(words) // 2)
+    lengths = [int(word) for word in words[1::2]]
+    assert sum(lengths) == len(long) and max(lengths) <= 5 * 16000
+    for cut in np.cumsum(lengths)[:-1] / 16000:
+        assert any(start < cut < start + 0.5 for start in (3.0, 7.5, 10.0))
+    assert result.score == -len(long)
+    assert result.duration_seconds == len(long) / 16000
+    assert result.num_frames == pytest.approx(len(long) / 160, abs=len(lengths))
+    assert short.text == "samples 16000"
+    assert sum(done) == pytest.approx((len(long) + 16000) / 16000) and len(done) > 1
+
+
+def test_words_have_the_times_of_the_recording(address):
+    # Frame t of this model says the last label most, by however much; of one letter, so one word.
+    with Client(address, timeout=20) as client:
+        result = client.transcribe(spoken(4.0, 0.5, 3.0), limit_seconds=5.0, words=True)
+    assert result.text == "' '"
+    first, second = result.words
+    assert first.start == 0.0 and first.end == second.start
+    assert 4.0 < first.end < 4.5
+    assert second.end == pytest.approx(7.5, abs=0.011)
+
+
+def test_errors_take_the_place_of_results(client, tmp_path):
+    bad = tmp_path / "bad.wav"
+    bad.write_bytes(b"no recording")
+    results = client.transcribe_batch(
+        [tone(1.0), bad, tone(6.0), b"neither", tone(2.0)], return_errors=True
+    )
+    assert results[0].text == "samples 16000" and results[4].text == "samples 32000"
+    assert isinstance(results[1], AudioError) and str(bad) in str(results[1])
+    assert isinstance(results[2], ClientError) and "6.0 s" in str(results[2])
+    assert isinstance(results[3], AudioError)
+
+
+def test_errors_name_the_file(client, tmp_path):
+    path = tmp_path / "long.wav"
+    path.write_bytes(wav_bytes(tone(6.0), 16000))
+    with pytest.raises(ClientError, match=re.escape(f"{path}: The server could not decode")):
+        client.transcribe(path)
+
+
+def test_a_server_that_is_away_is_no_fault_of_a_recording(unused_port):
+    with Client(f"127.0.0.1:{unused_port}", timeout=0.3) as client:
+        with pytest.raises(ClientError, match="Is the server running"):
+            client.transcribe_batch([tone(1.0)], return_errors=True)

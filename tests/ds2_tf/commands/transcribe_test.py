@@ -12,6 +12,7 @@ import pytest
 
 from ds2_tf import cli
 from ds2_tf.audio.reading import read_audio
+from ds2_tf.audio.segmentation import cut_at_pauses
 from ds2_tf.recognizer import Recognizer
 
 
@@ -28,7 +29,8 @@ def files(tmp_path_factory, wav_file, noise):
 @pytest.fixture(scope="module")
 def texts(files, tiny_model_directory):
     recordings = [read_audio(files / name) for name in ("0.wav", "1.wav")]
-    return [r.text for r in Recognizer.load(tiny_model_directory).recognize(recordings)]
+    recognitions = Recognizer.load(tiny_model_directory).recognize(recordings)
+    return [" ".join(recognition.text.split()) for recognition in recognitions]
 
 
 @pytest.fixture
@@ -81,6 +83,38 @@ def test_no_model(files, tmp_path, capsys):
     assert cli.main(["transcribe", "--model", str(tmp_path), str(files / "0.wav")]) == 1
     (error,) = capsys.readouterr().err.splitlines()
     assert error.startswith(f"ds2: error: {tmp_path} is not a model directory")
+
+
+def test_long_recordings_are_cut(transcribe, files, tiny_model_directory, wav_file, noise):
+    samples = np.concatenate([noise(40000, 3), noise(8000, 4) // 100, noise(40000, 5)])
+    (files / "long.wav").write_bytes(wav_file(samples))
+    status, output, _ = transcribe("--json", "--times", "--piece-seconds", "4", "long.wav")
+    assert status == 0
+    result = json.loads(output)
+    (start, stop), (_, end) = (
+        (piece.start, piece.stop)
+        for piece in cut_at_pauses(read_audio(files / "long.wav"), 16000, limit_seconds=4)
+    )
+    assert start == 0 and 40000 < stop < 48000 and end == 88000
+    recording = read_audio(files / "long.wav")
+    recognizer = Recognizer.load(tiny_model_directory)
+    pieces = recognizer.recognize([recording[:stop], recording[stop:]])
+    assert result["text"].split() == " ".join(piece.text for piece in pieces).split()
+    assert [word["text"] for word in result["words"]] == result["text"].split()
+    edges = [edge for word in result["words"] for edge in (word["start"], word["end"])]
+    assert edges == sorted(edges) and edges[-1] <= 5.51
+    assert result["duration"] == 5.5
+    first = len(pieces[0].text.split())
+    assert edges[2 * first - 1] <= stop / 16000 + 0.02 <= edges[2 * first] + 0.021
+
+
+def test_options_that_make_no_sense(transcribe):
+    for words, message in {
+        ("--piece-seconds=-1",): "1 s or more",
+        ("--batch-size", "0"): "at least 1",
+    }.items():
+        status, output, errors = transcribe(*words, "0.wav")
+        assert (status, output) == (1, "") and message in errors
 
 
 class TestStream:

@@ -96,13 +96,13 @@ class ToneModel(tf.Module):
         nothing = tf.one_hot(tf.zeros([tf.shape(state)[0], 1], tf.int32), 29, 0.0, -50.0)
         return {"log_probs": nothing, "skip": tf.ones([tf.shape(state)[0]], tf.int32)}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="label")])
-    def stream_info(self, label):
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="query")])
+    def stream_info(self, query):
         return {
-            "text": tf.gather(self.labels, label),
-            "sample_rate": 0 * label + RATE,
-            "frame_samples": 0 * label + FRAME,
-            "lookahead_frames": 0 * label,
+            "labels": tf.tile(self.labels[None], [tf.size(query), 1]),
+            "sample_rate": 0 * query + RATE,
+            "frame_samples": 0 * query + FRAME,
+            "lookahead_frames": 0 * query,
         }
 
 
