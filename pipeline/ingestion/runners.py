@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -101,5 +102,5 @@ def _wait_for_dask(client, futures) -> None:
         try:
             wait(futures, timeout=_POLL_SECONDS)
             return
-        except TimeoutError:
+        except (TimeoutError, asyncio.TimeoutError):  # the same from Python 3.11 on
             continue
