@@ -38,9 +38,13 @@ def prepare_process() -> None:
 
 
 def release() -> None:
-    """Collects unreachable objects and gives free memory back."""
-    gc.collect()
-    _trim()
+    """Collects unreachable objects and gives free memory back.
+
+    Only in a process that is prepared for it: elsewhere, collecting takes a second.
+    """
+    if gc.get_freeze_count():
+        gc.collect()
+        _trim()
 
 
 class MemoryKeeper:
