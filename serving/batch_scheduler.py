@@ -195,6 +195,7 @@ class BatchScheduler:
                 return
             process, batch = taken
             process(batch)
+            del taken, batch  # which hold tensors, and the next one may be long in coming
 
     def _next_batch(self) -> tuple[Callable[[Batch], None], Batch] | None:
         """Waits for a batch that is ready; None once stopped."""

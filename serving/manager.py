@@ -17,6 +17,7 @@ import grpc
 
 from serving import errors
 from serving.errors import ServingError
+from serving.memory import release as release_memory
 from serving.servable import Servable
 from serving.states import State, StateMonitor
 
@@ -183,6 +184,8 @@ class Manager:
             entry = self._managed[name][version]
             self._changed.wait_for(lambda: not entry.requests)
         entry.servable.session.close()
+        entry.servable = None
+        release_memory()
         with self._changed:
             del self._managed[name][version]
             self._monitor.publish(name, version, State.END)

@@ -37,6 +37,7 @@ from serving.http_server import Handler, HttpServer
 from serving.inference import Inference
 from serving.loader import SavedModelLoader
 from serving.manager import Manager
+from serving.memory import MemoryKeeper, prepare_process
 from serving.metered_session import MeteredSession
 from serving.metrics import ServerMetrics
 from serving.predictor import Predictor
@@ -280,10 +281,14 @@ def serve_until_signal(server: Server, grace: float) -> int:
             if server.address:
                 print(server.ready_line(), flush=True)
 
+    prepare_process()
+    memory_keeper = MemoryKeeper()
+    memory_keeper.start()
     # Loading may wait for a first version without limit; signals must end that, too.
     starting = threading.Thread(target=start, name="server-start")
     starting.start()
     woken.recv(1)
+    memory_keeper.stop()
     if not failures:
         _LOG.info("Stopping: finishing the calls in progress")
     if not server.stop(grace):

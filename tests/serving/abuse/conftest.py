@@ -80,6 +80,13 @@ class ServerProcess:
         """Memory in use (resident set)."""
         return int(self._status("VmRSS").split()[0]) / 1024
 
+    def comes_down_to(self, megabytes: float) -> bool:
+        """Whether no more memory than that is in use within a minute."""
+        deadline = time.monotonic() + 60
+        while self.megabytes() > megabytes and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return self.megabytes() <= megabytes
+
     def num_threads(self) -> int:
         return int(self._status("Threads"))
 
@@ -176,7 +183,10 @@ def _server(tmp_path_factory, saved_models):
         + "}"
     )
     server = ServerProcess(directory, f"--model_config_file={config}")
+    level = server.megabytes()
     yield server
+    # What the threads of a thousand connections leave behind, and no more.
+    assert server.comes_down_to(level + 400), (level, server.megabytes())
     # After all that, it ends like any other.
     assert server.stop() == 0, server.log()[-3000:]
 

@@ -28,15 +28,21 @@ def ask(raw_predict, helpers):
     return call
 
 
-def close_all(server, connections, files_before: int) -> None:
-    """Closes without a farewell, and waits until the server has noticed."""
+def close_all(server, connections, files_before: int, threads_before: int = 10_000) -> None:
+    """Closes without a farewell, and waits until the server has let go of all."""
     for connection in connections:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.close()
     deadline = time.monotonic() + 60
-    while server.num_files() > files_before + 10 and time.monotonic() < deadline:
+
+    def is_done():
+        return (
+            server.num_files() <= files_before + 10 and server.num_threads() <= threads_before + 20
+        )
+
+    while not is_done() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert server.num_files() <= files_before + 10
+    assert is_done(), (server.num_files(), server.num_threads())
 
 
 @pytest.mark.parametrize(
@@ -70,8 +76,7 @@ def test_a_thousand_rest_connections(server, ask):
         response = connection.getresponse()
         assert response.status == 200 and response.read()
     ask()
-    close_all(server, [connection.sock for connection in connections], files)
-    assert server.num_threads() < threads + 20
+    close_all(server, [connection.sock for connection in connections], files, threads)
 
 
 @pytest.mark.parametrize(
@@ -90,8 +95,7 @@ def test_rest_requests_that_never_end(server, ask, head):
     for connection in connections:
         connection.sendall(head)
     assert rest_status(server) == 200
-    close_all(server, connections, files)
-    assert server.num_threads() < threads + 20
+    close_all(server, connections, files, threads)
 
 
 def test_rest_readers_that_do_not_read(server, ask):

@@ -234,7 +234,7 @@ def raw_status(server, data: bytes) -> int:
         try:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
-        except ConnectionError:
+        except OSError:
             pass  # refused before all was read; the reply may still be there
         reply = b""
         try:
