@@ -32,6 +32,7 @@ from ds2_tf.corpora.manifest import Utterance, read_manifest, resolve_audio, wri
 from pipeline.ingestion.config import IngestionConfig
 from pipeline.ingestion.content_hash import ContentHashes
 from pipeline.ingestion.sources import ManifestSource
+from pipeline.quiet import quiet_libraries
 
 ALPHABET = " abcdefghijklmnopqrstuvwxyz'"
 DISTINCT = 64
@@ -181,6 +182,8 @@ def largest_difference(directory: pathlib.Path) -> float:
 
 
 def main() -> None:
+    """Runs the cases and prints what they cost."""
+    quiet_libraries()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
