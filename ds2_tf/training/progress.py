@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 import time
 
@@ -62,8 +63,8 @@ class Progress:
         if whole:
             self._epoch_seconds.append(result.seconds)
         if self._epoch_seconds and result.epoch < self._epochs:
-            # The first epoch traces the graphs: the shortest tells best what is to come.
-            seconds = (self._epochs - result.epoch) * min(self._epoch_seconds)
+            # Of the last few: the first traces graphs, and other work on a machine varies.
+            seconds = (self._epochs - result.epoch) * statistics.median(self._epoch_seconds[-5:])
             left = f", {_duration(seconds)} left"
         if result.average_wer is not None:
             average = f" (averaged {result.average_wer:.2%}, {result.average_cer:.2%})"
