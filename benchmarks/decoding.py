@@ -268,7 +268,7 @@ def main() -> None:
             ALPHABET,
             order=3,
             prune=(0, 0, 1),
-            normalization="none",
+            language="none",
             held_out_share=0,
         )
         print(f"{build.words} words, n-grams {build.counts}", file=sys.stderr, flush=True)
