@@ -1,14 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tiny models and running servers for the tests.
 
-The contract tests ask whichever server `DS2_TF_SERVING_ADDRESS` names, so that they can be held
-against the real one:
-
-    python tests/serving/conftest.py /models/tiny
-    tensorflow_model_server --port=8500 --rest_api_port=8501 \\
-        --model_name=tiny --model_base_path=/models/tiny
-    DS2_TF_SERVING_ADDRESS=localhost:8500 DS2_TF_SERVING_REST_ADDRESS=localhost:8501 \\
-        python -m pytest tests/serving
+As a program, writes the models that the tests of the contract ask a foreign server for:
+`python tests/serving/conftest.py DIRECTORY`; see README.md here.
 """
 
 from __future__ import annotations
@@ -56,6 +50,22 @@ class TinyModel(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32, name="rows")])
     def sums(self, rows):
         return {"sum": tf.reduce_sum(rows, axis=1), "width": 0 * rows + rows}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32, name="rows")])
+    def company(self, rows):
+        """What batch a request was in: its rows, the sum of all, and this request's as padded."""
+        ones = tf.ones([tf.shape(rows)[0]])
+        return {
+            "batch": ones * tf.reduce_sum(ones),
+            "total": ones * tf.reduce_sum(rows),
+            "padded": 1.0 * rows,
+        }
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="rounds")])
+    def spin_rows(self, rounds):
+        return {
+            "value": self.spin(tf.reduce_max(rounds))["value"] * tf.ones_like(rounds, tf.float32)
+        }
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.int32, name="rounds")])
     def spin(self, rounds):
@@ -117,6 +127,8 @@ def save_tiny_model(base_path: str, version: int) -> str:
             "join": model.join,
             "sums": model.sums,
             "spin": model.spin,
+            "spin_rows": model.spin_rows,
+            "company": model.company,
         },
     )
     os.rename(temporary, final)

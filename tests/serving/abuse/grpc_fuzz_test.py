@@ -154,7 +154,10 @@ def check(data: bytes, code: grpc.StatusCode, text: str, reply: bytes) -> None:
 
 
 # FromString says so of bytes that end a group which never began, and reads what came before.
-pytestmark = pytest.mark.filterwarnings("ignore:Unexpected end-group tag")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Unexpected end-group tag"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ import socket
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SEED = 19920417
 DAMAGED, BUILT = 1500, 1500
 PATH = "/v1/models/tiny:predict"
@@ -42,13 +44,20 @@ class Client:
         response = self._connection.getresponse()
         reply = response.read()
         if response.will_close:
-            self._connection = None
+            self.close()
         return response.status, reply
+
+    def close(self) -> None:
+        if self._connection:
+            self._connection.close()
+        self._connection = None
 
 
 @pytest.fixture(scope="module")
 def post(server) -> Client:
-    return Client(server.rest_address)
+    client = Client(server.rest_address)
+    yield client
+    client.close()
 
 
 def ask_among_good_ones(post, bodies) -> set[int]:

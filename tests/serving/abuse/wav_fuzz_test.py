@@ -12,6 +12,8 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
+pytestmark = pytest.mark.slow
+
 SEED = 440
 REQUESTS, ITEMS = 100, 15
 

@@ -5,55 +5,11 @@ import base64
 import gzip
 import http.client
 import json
-import os
-import socket
-import threading
 
 import numpy as np
 import pytest
 
-from serving.errors import ServingError
-
 ROW = {"features": [1.0, 1.0, 1.0], "lengths": 4}
-
-
-class Rest:
-    """Talks JSON to an address."""
-
-    def __init__(self, address):
-        self.address = address
-
-    def __call__(self, method, path, document=None, *, raw=None, headers=None):
-        body = json.dumps(document).encode() if raw is None and document is not None else raw
-        connection = http.client.HTTPConnection(self.address, timeout=20)
-        connection.request(method, path, body, headers or {})
-        response = connection.getresponse()
-        text = response.read()
-        connection.close()
-        if response.getheader("Content-Type") == "application/json":
-            return response.status, json.loads(text)
-        return response.status, text.decode()
-
-    def predict(self, document, path="/v1/models/tiny:predict"):
-        return self("POST", path, document)
-
-    def error(self, document):
-        status, reply = self.predict(document)
-        assert status == 400
-        return reply["error"]
-
-
-@pytest.fixture(scope="module")
-def rest(saved_models, helpers):
-    address = os.environ.get("DS2_TF_SERVING_REST_ADDRESS")
-    if address:
-        yield Rest(address)
-        return
-    base_path = os.path.dirname(saved_models[1])
-    server = helpers.make_server(base_path, rest_api_port=helpers.free_port())
-    server.start()
-    yield Rest(server.rest_address)
-    server.stop()
 
 
 def test_row_format(rest):
@@ -320,37 +276,26 @@ def test_large_arrays(rest):
     np.testing.assert_array_equal(np.array(reply["outputs"]["width"], np.float32), rows)
 
 
-def test_deadline(base_path, start_server, helpers):
-    server, _ = start_server(
-        base_path(1), rest_api_port=helpers.free_port(), rest_api_timeout_in_ms=200
-    )
-    rest = Rest(server.rest_address)
+def test_deadline(base_path, start, helpers, rest_client):
+    server = start(base_path(1), rest_api_port=helpers.free_port(), rest_api_timeout_in_ms=200)
+    rest = rest_client(server.rest_address)
     status, _ = rest.predict({"signature_name": "spin", "inputs": helpers.ENDLESS})
     assert status == 504
 
 
-def test_port_in_use_is_said(base_path, start_server, helpers):
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        holder.listen()
-        port = holder.getsockname()[1]
-        with pytest.raises(ServingError, match=f"Cannot listen on 127.0.0.1:{port} for REST"):
-            start_server(base_path(1), rest_api_port=port)
-
-
-def test_metrics(base_path, start_server, helpers, tmp_path):
+def test_metrics(base_path, start, helpers, tmp_path, rest_client):
     config = tmp_path / "monitoring.config"
     config.write_text("prometheus_config { enable: true path: '/metrics' }")
     batching = tmp_path / "batching.config"
     batching.write_text("max_batch_size { value: 4 } allowed_batch_sizes: 4")
-    server, connection = start_server(
+    server = start(
         base_path(1),
         rest_api_port=helpers.free_port(),
         monitoring_config_file=config,
         enable_batching=True,
         batching_parameters_file=batching,
     )
-    rest = Rest(server.rest_address)
+    rest, connection = rest_client(server.rest_address), server.connection
     connection.predict(helpers.scores_request())
     connection.predict(helpers.scores_request(rows=3))
     rest.predict({"instances": [ROW]})
@@ -374,18 +319,3 @@ def test_metrics(base_path, start_server, helpers, tmp_path):
     assert f'{batches}queuing_latency_count{{thread_pool_name=""}} 3' in lines
     # Two inputs a request: 2 * (1 + 3 + 1) rows.
     assert f"{batches}input_batch_size_sum{{}} 10" in lines
-
-
-def test_stop_waits_for_a_request(base_path, helpers):
-    server = helpers.make_server(base_path(1), rest_api_port=helpers.free_port())
-    server.start()
-    rest = Rest(server.rest_address)
-    replies = []
-    document = {"signature_name": "spin", "inputs": 20_000}
-    asking = threading.Thread(target=lambda: replies.append(rest.predict(document)))
-    asking.start()
-    while server._http_server._slots._value == server._http_server._num_threads:
-        threading.Event().wait(0.001)
-    assert server.stop(grace=20)
-    asking.join()
-    assert replies == [(200, {"outputs": 1.0})]

@@ -238,13 +238,13 @@ def test_signatures_that_predict_have_other_inputs(tiny_connection, helpers):
     )
 
 
-def test_method_names_are_checked_on_request(base_path, start_server, helpers):
-    _, connection = start_server(base_path(1), enable_signature_method_name_check=True)
+def test_method_names_are_checked_on_request(base_path, start, helpers):
+    server = start(base_path(1), enable_signature_method_name_check=True)
     for method, request, kind, name in (
         ("Classify", classification("join"), "classification", CLASSIFY),
         ("Regress", regression("join"), "regression", REGRESS),
     ):
-        assert helpers.expect_error(getattr(connection.prediction, method), request) == (
+        assert helpers.expect_error(getattr(server.connection.prediction, method), request) == (
             INVALID,
             f"Expected {kind} signature method_name to be {name}. Was: tensorflow/serving/predict",
         )
