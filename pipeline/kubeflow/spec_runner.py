@@ -10,7 +10,7 @@ from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
 from pipeline.configs import PipelineConfig
-from pipeline.kubeflow.compile import checked_kubeflow, finish_spec
+from pipeline.kubeflow.finishing import checked_kubeflow, finish_spec
 
 _ENTRYPOINT = ["python", "-m", "pipeline.kubeflow.entrypoint"]
 
