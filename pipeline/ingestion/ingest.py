@@ -137,9 +137,8 @@ def _run_graph(
 
     from pipeline.ingestion.graph import build_graph
     from pipeline.ingestion.runners import run_to_end, runner_options
-    from pipeline.ingestion.worker_watch import watch_workers
+    from pipeline.ingestion.worker_watch import watched_workers
 
-    watch_workers()
     options = runner_options(beam_args, config.shards)
     outcome_path = pathlib.Path(work_directory) / "outcome"
     outcome_path.unlink(missing_ok=True)
@@ -155,7 +154,8 @@ def _run_graph(
         one_thread=not options.in_this_process,
         partitions=options.partitions,
     )
-    run_to_end(pipeline)
+    with watched_workers():
+        run_to_end(pipeline)
     try:
         descriptions = json.loads(outcome_path.read_text("utf-8"))
     except FileNotFoundError:

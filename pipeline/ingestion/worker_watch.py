@@ -7,7 +7,9 @@ out, Beam waits for its answer for ever.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import queue
 import threading
 
 from apache_beam.portability import python_urns
@@ -16,14 +18,34 @@ from apache_beam.runners.portability.fn_api_runner import worker_handlers
 
 from ds2_tf.errors import UserError
 
+# Beam may notice a broken connection before the end of the process is known.
+_PATIENCE_SECONDS = 3.0
+_LOST: queue.SimpleQueue[LostWorker] = queue.SimpleQueue()
+
 
 class LostWorker(UserError):
     """A worker process ended before its work."""
 
 
+@contextlib.contextmanager
+def watched_workers():
+    """Makes a Beam pipeline that is run within fail with `LostWorker` instead of waiting."""
+    watch_workers()
+    while not _LOST.empty():
+        _LOST.get()
+    try:
+        yield
+    except Exception as error:
+        try:
+            lost = _LOST.get(timeout=_PATIENCE_SECONDS)
+        except queue.Empty:
+            raise error from None
+        raise lost from error
+
+
 @functools.cache
 def watch_workers() -> None:
-    """Makes all later Beam pipelines of this process fail with `LostWorker` instead of waiting."""
+    """Makes all later Beam pipelines of this process end when a worker is lost."""
     register = worker_handlers.WorkerHandler.register_environment
     register(python_urns.SUBPROCESS_SDK, bytes)(_WatchedWorkerHandler)
 
@@ -44,6 +66,7 @@ class _WatchedWorkerHandler(worker_handlers.SubprocessSdkWorkerHandler):
                 f"A worker process was lost ({error}), perhaps because memory ran out. What was "
                 "finished is kept: run again, with fewer workers if it was the memory."
             )
+            _LOST.put(lost)
             connection = self.control_conn
             connection.push = functools.partial(_refuse, lost, connection.push)
             connection.abort(lost)
