@@ -158,24 +158,21 @@ ONE_AT_A_TIME = (
 )
 
 
-def test_full_queue(start_batching, helpers):
+def test_full_queue(start_batching):
     server = start_batching(ONE_AT_A_TIME)
-    occupant = helpers.Connection(server.address).prediction.Predict.future(
-        spin_rows_request(helpers.ENDLESS), timeout=3
-    )
-    # More than there is room for; how many got in before depends on how soon the first one began.
+    # Each takes a while, and there is room for one that runs and one that waits.
     calls = [
-        server.connection.prediction.Predict.future(spin_rows_request(1), timeout=30)
-        for _ in range(4)
+        server.connection.prediction.Predict.future(spin_rows_request(2000), timeout=60)
+        for _ in range(30)
     ]
-    results = [(call.code(), call.details()) for call in calls]
-    assert (
-        grpc.StatusCode.UNAVAILABLE,
-        "The batch scheduling queue to which this task was submitted is full; currently 1 batches "
-        "enqueued and max_enqueued_batches is 1",
-    ) in results
-    assert occupant.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    assert {code for code, _ in results} <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+    assert {(call.code(), call.details()) for call in calls} == {
+        (grpc.StatusCode.OK, ""),
+        (
+            grpc.StatusCode.UNAVAILABLE,
+            "The batch scheduling queue to which this task was submitted is full; currently 1 "
+            "batches enqueued and max_enqueued_batches is 1",
+        ),
+    }
 
 
 def test_time_that_passes_in_the_queue(start_batching, helpers, rest_client):
@@ -188,9 +185,10 @@ def test_time_that_passes_in_the_queue(start_batching, helpers, rest_client):
     occupant = server.connection.prediction.Predict.future(
         spin_rows_request(helpers.ENDLESS), timeout=3
     )
-    server.states()  # calls of one connection begin in order
-    document = {"signature_name": "spin_rows", "inputs": [1]}
-    assert rest_client(server.rest_address).predict(document) == (
+    rest, answers = rest_client(server.rest_address), []
+    while len(answers) < 100 and (not answers or answers[-1][0] == 200):  # until it is occupied
+        answers.append(rest.predict({"signature_name": "spin_rows", "inputs": [1]}))
+    assert answers[-1] == (
         429,
         {"error": "Run() timeout exceeded while waiting in batching queue"},
     )
