@@ -89,7 +89,7 @@ class SequenceConvolution(keras.layers.Layer):
         around = max((bins - 1) // step * step + frequency - bins, 0)
         low = around // 2
         x = ops.pad(x, ((0, 0), (0, 0), (low, around - low), (0, 0)))
-        dtype = _convolution_dtype(self.compute_dtype)
+        dtype = _convolution_dtype(self.compute_dtype, channels=kernel.shape[2])
         x = _convolve(ops.cast(x, dtype), ops.cast(kernel, dtype), (self.strides[1], step))
         return ops.cast(x, self.compute_dtype)
 
@@ -128,12 +128,13 @@ def _convolve(x, kernel, strides):
     return ops.transpose(x, (0, 2, 1, 3)) if turned else x
 
 
-def _convolution_dtype(compute_dtype: str) -> str:
+def _convolution_dtype(compute_dtype: str, channels: int) -> str:
     """The type in which a convolution is computed.
 
-    TensorFlow 2.16's bfloat16 convolution on CPUs gives NaN for some shapes of one channel, such as
-    [3, 208, 101, 1] under a kernel of 11 x 21: it is computed in float32 there.
+    TensorFlow 2.16's bfloat16 convolution on CPUs gives NaN or noise for some shapes of one
+    channel, such as [2, 95, 9, 1] under a kernel of 9 x 7 with strides of 1 and 3: one channel is
+    computed in float32 there. It is the smallest convolution of a network.
     """
-    if compute_dtype == "bfloat16" and keras.config.backend() == "tensorflow":
+    if compute_dtype == "bfloat16" and channels == 1 and keras.config.backend() == "tensorflow":
         return "float32"
     return compute_dtype

@@ -101,13 +101,12 @@ class DeepSpeech2(keras.Model):
             shape = layer.compute_output_shape(shape)
 
     def call(self, inputs, training=None):
-        # Keras' own training step says that it trains only to a model that takes `training`. Its
-        # layers get it from the context.
-        del training
+        # Told to each layer: on JAX, the training step calls this without the context in which the
+        # layers would find it.
         # The mask starts in the normalization and travels with x from layer to layer.
         x = self.feature_normalization([inputs["spectrogram"], inputs["num_frames"]])
         for layer in self.stack:
-            x = layer(x)
+            x = layer(x, training=training)
         return x
 
     def in_float32(self) -> DeepSpeech2:
