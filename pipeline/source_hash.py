@@ -52,7 +52,7 @@ def _closure(modules: tuple[str, ...]) -> set[str]:
 
 def _imports(name: str) -> Iterator[str]:
     """The modules of this project that a module imports, at the top or inside of functions."""
-    for node in ast.walk(_tree(_path(name))):
+    for node in _run_nodes(_tree(_path(name))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -63,6 +63,15 @@ def _imports(name: str) -> Iterator[str]:
         for imported in names:
             if imported.partition(".")[0] in _PACKAGES and _exists(imported):
                 yield imported
+
+
+def _run_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes below one but those that only a type checker sees."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from _run_nodes(child)
 
 
 def _exists(name: str) -> bool:

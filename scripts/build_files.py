@@ -23,6 +23,18 @@ PACKAGES = ("ds2_tf", "pipeline", "serving", "demo", "tests")
 DATA = {
     "pipeline/dag.py": ["schema/schema.pbtxt"],
     "ds2_tf/decoding/native_library.py": ["//ds2_tf/decoding:_native.so"],
+    "serving/gateway/app.py": [
+        "static/app.js",
+        "static/capture.js",
+        "static/files.js",
+        "static/icon.svg",
+        "static/index.html",
+        "static/microphone.js",
+        "static/resampler.js",
+        "static/spectrogram.js",
+        "static/speech.js",
+        "static/style.css",
+    ],
     "demo/__main__.py": ["an4.yaml", "synthetic.yaml", "//:recipes"],
 }
 # Rules of what is not Python, by the folder whose BUILD file has them.

@@ -44,6 +44,12 @@ def test_what_is_imported_counts_and_what_is_not_does_not(hash_of):
     assert hash_of(start=_START, unused="z = 1\n", **{"deep/used": "x = 1\n"}) == before
 
 
+def test_imports_for_types_alone_do_not_count(hash_of):
+    start = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from toy.deep import used\n"
+    before = hash_of(start=start, **{"deep/used": "x = 1\n"})
+    assert hash_of(start=start, **{"deep/used": "x = 2\n"}) == before
+
+
 def test_comments_docstrings_and_layout_do_not_count(hash_of):
     before = hash_of(start='"""Old."""\n' + _START)
     assert hash_of(start='"""New."""\n# Why.\n' + _START.replace("    ", "  ")) == before
