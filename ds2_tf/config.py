@@ -138,7 +138,11 @@ class AugmentationConfig:
     """Changes made to training utterances on the fly, each off by default.
 
     Attributes:
+        first_epoch: changes begin with this epoch, counted from 1. From utterances as they are, a
+            network learns sooner to give anything but blanks. Defaults to 1.
         audio: changes of the recording.
+        frequency_warp: range of the factor by which all frequencies rise, as from a shorter vocal
+            tract (VTLP, Jaitly and Hinton 2013). Defaults to [1, 1].
         frequency_masks: number of bands set to the mean of the corpus (SpecAugment, arXiv
             1904.08779). Defaults to 0.
         frequency_mask_bins: largest width of a band, in bins. Defaults to 20.
@@ -146,11 +150,25 @@ class AugmentationConfig:
         time_mask_share: largest length of a stretch, as a share of the utterance. Defaults to 0.05.
     """
 
+    first_epoch: int = 1
     audio: AudioAugmentationConfig = AudioAugmentationConfig()
+    frequency_warp: tuple[float, float] = (1.0, 1.0)
     frequency_masks: int = 0
     frequency_mask_bins: int = 20
     time_masks: int = 0
     time_mask_share: float = 0.05
+
+    def __post_init__(self):
+        _require(
+            self.first_epoch >= 1,
+            "training.augmentation.first_epoch must be at least 1",
+            self.first_epoch,
+        )
+        _require(
+            0 < self.frequency_warp[0] <= self.frequency_warp[1],
+            "training.augmentation.frequency_warp must be two factors over 0, the lower first",
+            list(self.frequency_warp),
+        )
 
 
 @dataclasses.dataclass(frozen=True)

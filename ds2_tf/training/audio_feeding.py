@@ -39,7 +39,7 @@ def spectrograms_of(
         features: the feature definition.
         raw: the format of headerless recordings, where the corpus has them.
         augment_audio: changes made to a recording. Defaults to none.
-        augment_spectrogram: see `ds2_tf.training.spec_augment`. Defaults to none.
+        augment_spectrogram: see `ds2_tf.training.spectrogram_augmentation`. Defaults to none.
         seed: of the changes: the run's seed and the epoch.
         decoder: "tensorflow-io" reads inside the graph what `ds2_tf.audio.graph_reading` can read,
             and soundfile the rest; the samples are the same. Defaults to "soundfile" for all.

@@ -33,7 +33,7 @@ from ds2_tf.text.alphabet import Alphabet
 from ds2_tf.training.audio_feeding import audio_batches, epoch_order, spectrograms_of
 from ds2_tf.training.feeding import epoch_batches, evaluation_batches
 from ds2_tf.training.left_out import LeftOut
-from ds2_tf.training.spec_augment import spec_augment
+from ds2_tf.training.spectrogram_augmentation import spectrogram_augmentation
 
 
 class TrainingData(Protocol):
@@ -93,7 +93,7 @@ class RecordData:
         self.statistics = statistics or compute_statistics(
             _spectrograms_of_records(train_files, recipe, self._alphabet)
         )
-        self._augment = spec_augment(augmentation, self.statistics.mean)
+        self._augment = spectrogram_augmentation(augmentation, self.statistics.mean)
         self.left_out = LeftOut()
 
     @property
@@ -116,7 +116,7 @@ class RecordData:
             epoch,
             num_bins=self._recipe.features.num_bins,
             num_utterances=self.statistics.num_utterances,
-            augment=self._augment,
+            augment=self._augment if augmented(self._recipe, epoch) else None,
             left_out=self.left_out,
             with_ids=with_ids,
         )
@@ -187,7 +187,7 @@ class AudioData:
         self.statistics = compute_statistics(
             inputs["spectrogram"] for inputs, *_ in plain.as_numpy_iterator()
         )
-        self._augment = spec_augment(augmentation, self.statistics.mean)
+        self._augment = spectrogram_augmentation(augmentation, self.statistics.mean)
         self.left_out = LeftOut()
 
     @property
@@ -203,11 +203,12 @@ class AudioData:
         """The training batches of an epoch, counted from 0; see `epoch_batches`."""
         self.left_out = LeftOut()
         training = self._recipe.training
+        changes = augmented(self._recipe, epoch)
         spectrograms = self._spectrograms(
             self._train,
             epoch_order(self._durations, training.sortagrad, training.seed, epoch),
-            augment_audio=self._augment_audio,
-            augment_spectrogram=self._augment,
+            augment_audio=self._augment_audio if changes else None,
+            augment_spectrogram=self._augment if changes else None,
             seed=(training.seed, epoch),
         )
         return self._batches(
@@ -247,6 +248,11 @@ class AudioData:
         if utterance.duration is not None:
             return utterance.duration
         return audio_duration(resolve_audio(utterance, self._manifest_path), raw=self._raw)
+
+
+def augmented(recipe: Recipe, epoch: int) -> bool:
+    """Whether the recipe changes the utterances of an epoch, counted from 0."""
+    return epoch + 1 >= recipe.training.augmentation.first_epoch
 
 
 def endless(data: TrainingData, first_epoch: int = 0) -> tf.data.Dataset:

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import yaml
 
-from ds2_tf.config import ConvolutionConfig, ModelConfig, Recipe, TrainingConfig, from_dict, to_dict
+from ds2_tf.config import (
+    AugmentationConfig,
+    ConvolutionConfig,
+    ModelConfig,
+    Recipe,
+    TrainingConfig,
+    from_dict,
+    to_dict,
+)
 from ds2_tf.errors import UserError
 from ds2_tf.recipes import load_recipe
 from ds2_tf.text.alphabet import Alphabet
@@ -106,7 +114,7 @@ def test_time_stride_and_output_frames():
 
 def test_every_field_is_documented():
     """The docstrings are the reference of the recipe format."""
-    for cls in (ConvolutionConfig, ModelConfig, TrainingConfig, Recipe):
+    for cls in (ConvolutionConfig, ModelConfig, TrainingConfig, AugmentationConfig, Recipe):
         for field in dataclasses.fields(cls):
             assert f"    {field.name}: " in cls.__doc__, (cls, field.name)
 
@@ -130,6 +138,15 @@ def test_training_refuses(wrong):
     (name,) = wrong
     with pytest.raises(UserError, match=name):
         TrainingConfig(**{"epochs": 1, "batch_frames": 4000, **wrong})
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"first_epoch": 0}, {"frequency_warp": (1.1, 0.9)}, {"frequency_warp": (0.0, 1.0)}]
+)
+def test_augmentation_refuses(wrong):
+    (name,) = wrong
+    with pytest.raises(UserError, match=name):
+        AugmentationConfig(**wrong)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,11 @@ def data(manifest):
     return AudioData(RECIPE, manifest)
 
 
+def features_of(corpus, epoch):
+    """The spectrograms of an epoch, in order."""
+    return [spectrogram for spectrogram, _ in contents(corpus.epoch(epoch))]
+
+
 def contents(batches):
     """Spectrogram and text of every utterance of a dataset."""
     return [
@@ -72,6 +77,21 @@ def test_features_are_those_of_the_recordings(data, manifest):
         samples = read_audio(manifest.parent / f"{(frames - 50) // 10}.wav")
         expected, _ = log_spectrogram(samples[None], [len(samples)])
         np.testing.assert_allclose(spectrogram, expected[0], atol=1e-5)
+
+
+def test_changes_begin_with_the_epoch_that_the_recipe_names(manifest, data):
+    recipe = with_audio_augmentation(volume_db=(3.0, 6.0))
+    changes = dataclasses.replace(
+        recipe.training.augmentation, first_epoch=2, frequency_warp=(0.8, 0.9)
+    )
+    recipe = dataclasses.replace(
+        recipe, training=dataclasses.replace(recipe.training, augmentation=changes)
+    )
+    changed = AudioData(recipe, manifest)
+    for plain, same in zip(features_of(data, 0), features_of(changed, 0), strict=True):
+        np.testing.assert_array_equal(same, plain)
+    for plain, other in zip(features_of(data, 1), features_of(changed, 1), strict=True):
+        assert np.abs(other - plain).mean() > 0.3
 
 
 def test_the_graph_reads_the_same_features(manifest, data):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SpecAugment: bands and stretches of the spectrogram are masked (arXiv 1904.08779)."""
+"""Changes of spectrograms: warped frequencies, and masks as in SpecAugment (arXiv 1904.08779)."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ import numpy as np
 from ds2_tf.config import AugmentationConfig
 
 
-def spec_augment(config: AugmentationConfig, mean: np.ndarray) -> Callable | None:
-    """The masking that a recipe asks for.
+def spectrogram_augmentation(config: AugmentationConfig, mean: np.ndarray) -> Callable | None:
+    """The changes of spectrograms that a recipe asks for.
 
     Args:
-        config: numbers and sizes of the masks.
+        config: how far frequencies are warped, numbers and sizes of the masks.
         mean: float [bins], of the training split; stands in the masks.
 
     Returns:
         A graph function of a spectrogram, float32 [frames, bins], and a seed, int64 [2], that gives
-        the masked spectrogram; None where nothing is to be masked.
+        the changed spectrogram; None where nothing is to be changed.
     """
     import tensorflow as tf
 
-    if not config.frequency_masks and not config.time_masks:
+    warps = config.frequency_warp != (1.0, 1.0)
+    if not (warps or config.frequency_masks or config.time_masks):
         return None
     mean = mean.astype(np.float32)
 
@@ -37,6 +38,11 @@ def spec_augment(config: AugmentationConfig, mean: np.ndarray) -> Callable | Non
 
     def augment(spectrogram, seed):
         frames, bins = tf.shape(spectrogram)[0], spectrogram.shape[1]
+        if warps:
+            keys = seed + tf.constant([2, 0], tf.int64)
+            spectrogram = warp_frequencies(
+                spectrogram, tf.random.stateless_uniform([], keys, *config.frequency_warp)
+            )
         keep = tf.ones_like(spectrogram, tf.bool)
         if config.frequency_masks:
             widest = float(min(config.frequency_mask_bins, bins))
@@ -48,3 +54,25 @@ def spec_augment(config: AugmentationConfig, mean: np.ndarray) -> Callable | Non
         return tf.where(keep, spectrogram, mean)
 
     return augment
+
+
+def warp_frequencies(spectrogram, factor):
+    """Moves what stands at each frequency to `factor` times it, as vocal tracts of other length do.
+
+    Args:
+        spectrogram: float32 [frames, bins], the first bin at 0 Hz.
+        factor: over 0, a float or a scalar tensor. Over 1, the highest frequencies are lost; under
+            1, the highest bin fills what becomes free.
+
+    Returns:
+        float32 [frames, bins], interpolated between neighboring bins.
+    """
+    import tensorflow as tf
+
+    last = spectrogram.shape[1] - 1
+    source = tf.minimum(tf.range(last + 1, dtype=tf.float32) / factor, float(last))
+    below = tf.minimum(tf.cast(source, tf.int32), last - 1)
+    share = source - tf.cast(below, tf.float32)
+    return (1.0 - share) * tf.gather(spectrogram, below, axis=1) + share * tf.gather(
+        spectrogram, below + 1, axis=1
+    )

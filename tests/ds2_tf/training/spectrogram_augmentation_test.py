@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SpecAugment: what is masked, how much, and always the same."""
+"""What is masked and warped, how much, and always the same."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from ds2_tf.config import AugmentationConfig
-from ds2_tf.training.spec_augment import spec_augment
+from ds2_tf.training.spectrogram_augmentation import spectrogram_augmentation, warp_frequencies
 
 FRAMES, BINS = 50, 30
 MEAN = np.linspace(-9.0, -5.0, BINS)
@@ -22,7 +22,7 @@ def spectrogram(frames=FRAMES):
 def masked_runs(config, seed, frames=FRAMES):
     """Masked bins and frames, after checking that what is masked is the mean, and whole."""
     x = spectrogram(frames)
-    y = spec_augment(config, MEAN)(x, tf.constant(seed, tf.int64)).numpy()
+    y = spectrogram_augmentation(config, MEAN)(x, tf.constant(seed, tf.int64)).numpy()
     masked = y != x.numpy()
     columns, rows = masked.all(axis=0), masked.all(axis=1)
     np.testing.assert_array_equal(masked, columns[None, :] | rows[:, None])
@@ -36,7 +36,7 @@ def lengths_of_runs(flags):
 
 
 def test_nothing_to_mask():
-    assert spec_augment(AugmentationConfig(), MEAN) is None
+    assert spectrogram_augmentation(AugmentationConfig(), MEAN) is None
 
 
 def test_one_band_of_every_width_up_to_the_widest():
@@ -72,7 +72,7 @@ def test_several_masks_are_independent():
 
 
 def test_same_seed_same_masks():
-    augment = spec_augment(SEVERAL, MEAN)
+    augment = spectrogram_augmentation(SEVERAL, MEAN)
     one, again, other = (
         augment(spectrogram(), tf.constant(seed, tf.int64)).numpy()
         for seed in ([3, 1], [3, 1], [3, 2])
@@ -92,3 +92,25 @@ def test_bands_wider_than_the_spectrogram():
     config = AugmentationConfig(frequency_masks=1, frequency_mask_bins=1000)
     widths = {int(masked_runs(config, [number, 0])[0].sum()) for number in range(100)}
     assert max(widths) <= BINS and len(widths) > 15
+
+
+@pytest.mark.parametrize("factor", [0.8, 0.93, 1.0, 1.1, 1.3])
+def test_warping_is_linear_interpolation(factor):
+    x = spectrogram().numpy()
+    bins = np.arange(BINS)
+    expected = np.stack([np.interp(bins / factor, bins, frame) for frame in x])
+    np.testing.assert_allclose(warp_frequencies(x, factor), expected, atol=1e-5)
+
+
+def test_a_resonance_moves_up_by_the_factor():
+    x = np.exp(-0.5 * ((np.arange(161) - 60) / 3.0) ** 2)[None].astype(np.float32)
+    assert np.argmax(warp_frequencies(x, 1.2)) == 72
+    assert np.argmax(warp_frequencies(x, 0.9)) == 54
+
+
+def test_every_utterance_is_warped_by_a_factor_of_its_own():
+    x = tf.constant(np.arange(161)[None] * 0.01, tf.float32)
+    augment = spectrogram_augmentation(AugmentationConfig(frequency_warp=(0.9, 1.1)), np.zeros(161))
+    factors = [1.0 / augment(x, tf.constant([n, 4], tf.int64))[0, 100].numpy() for n in range(200)]
+    assert 0.9 <= min(factors) < 0.905 and 1.095 < max(factors) <= 1.1
+    assert abs(np.mean(factors) - 1.0) < 0.02
