@@ -309,7 +309,7 @@ def measure_kind(args, model, vocabulary, tuned_on, measured_on, temperature) ->
 
     def ours(alpha, beta, **changes):
         decoder = search(alpha, beta, **changes)
-        return lambda log_probs: decoder.decode(log_probs)[0].text
+        return lambda log_probs: decoder.decode(log_probs, word_times=False)[0].text
 
     development = utterances(tuned_on, args.utterances, 1)
     # The same search as is measured, with the paper's pruning: fast.

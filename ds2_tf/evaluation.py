@@ -200,7 +200,9 @@ def evaluate(
 
         def texts(recognitions):
             log_probs = (r.log_probs for r in recognitions)
-            results = decode_many(search, log_probs, total=len(recognitions), progress=True)
+            results = decode_many(
+                search, log_probs, word_times=False, total=len(recognitions), progress=True
+            )
             for best, *_ in results:
                 yield best.text
 

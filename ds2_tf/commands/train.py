@@ -36,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="checkpoints to go on from (default: the output with `-state` at its end)",
     )
     parser.add_argument(
+        "--initial-model",
+        metavar="DIR",
+        help="start from the weights of this model, in all layers of the same name and shape",
+    )
+    parser.add_argument(
         "--decoder",
         choices=DECODERS,
         default="soundfile",
@@ -75,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
         output_directory=args.output,
         state_directory=args.state or args.output.rstrip("/") + "-state",
         strategy=strategy,
+        initial_model=args.initial_model,
     )
     if not is_chief(strategy):
         return 0

@@ -100,7 +100,7 @@ class Hypothesis:
         unknown_words: how many of its words are outside the vocabulary.
         extra: weights of hot words and penalties of unknown words.
         total: log_p_ctc + alpha * log_p_lm + beta * length + extra.
-        words: the words with their times.
+        words: the words with their times; empty where these were not asked for.
     """
 
     text: str
@@ -186,16 +186,20 @@ class BeamSearch:
         )
         weakref.finalize(self, library.ds2_search_delete, self._handle)
 
-    def decode(self, log_probs: np.ndarray, num_best: int = 1) -> list[Hypothesis]:
+    def decode(
+        self, log_probs: np.ndarray, num_best: int = 1, *, word_times: bool = True
+    ) -> list[Hypothesis]:
         """The best texts of one utterance, best first.
 
         Args:
             log_probs: float [frames, labels], natural log, without padding.
             num_best: most texts. Defaults to 1. There are never more than the beam holds.
+            word_times: find when each word is said, which may take as long as the search for the
+                text. Defaults to True.
         """
         stream = self.stream()
         stream.push(log_probs)
-        return stream.finish(num_best)
+        return stream.finish(num_best, word_times=word_times)
 
     def stream(self) -> DecodingStream:
         """Starts an utterance that comes in pieces."""
@@ -295,8 +299,13 @@ class DecodingStream:
         unstable = decode(labels[settled.value - known : length].tolist())
         return Partial(self._stable.strip(), unstable.strip())
 
-    def finish(self, num_best: int = 1) -> list[Hypothesis]:
-        """The best texts of what has come, best first; the stream may still go on."""
+    def finish(self, num_best: int = 1, *, word_times: bool = True) -> list[Hypothesis]:
+        """The best texts of what has come, best first; the stream may still go on.
+
+        Args:
+            num_best: most texts. Defaults to 1.
+            word_times: find when each word is said. Defaults to True.
+        """
         if num_best < 1:
             raise UserError(f"num_best must be at least 1, got {num_best}.")
         library = native_library()
@@ -317,7 +326,7 @@ class DecodingStream:
                         unknown_words=data.unknown,
                         extra=data.extra,
                         total=data.total,
-                        words=self._words(labels),
+                        words=self._words(labels) if word_times else (),
                     )
                 )
             return hypotheses

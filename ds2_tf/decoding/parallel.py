@@ -21,6 +21,7 @@ def decode_many(
     utterances: Iterable[np.ndarray],
     *,
     num_best: int = 1,
+    word_times: bool = True,
     threads: int | None = None,
     total: int | None = None,
     progress: bool = False,
@@ -34,6 +35,7 @@ def decode_many(
         search: decodes.
         utterances: log probabilities, float [frames, labels] each.
         num_best: most texts of an utterance. Defaults to 1.
+        word_times: find when each word is said. Defaults to True.
         threads: how many. Defaults to the processors that this process may use.
         total: how many utterances there are, for the bar.
         progress: show a bar on standard error. Defaults to False.
@@ -49,7 +51,9 @@ def decode_many(
                 if len(waiting) == threads * _QUEUED_PER_THREAD:
                     yield waiting.popleft().result()
                     bar.update()
-                waiting.append(pool.submit(search.decode, log_probs, num_best))
+                waiting.append(
+                    pool.submit(search.decode, log_probs, num_best, word_times=word_times)
+                )
             while waiting:
                 yield waiting.popleft().result()
                 bar.update()

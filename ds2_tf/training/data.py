@@ -29,6 +29,7 @@ from ds2_tf.corpora.statistics import (
     compute_statistics,
 )
 from ds2_tf.errors import UserError
+from ds2_tf.models.model_directory import MODEL_NAME
 from ds2_tf.text.alphabet import Alphabet
 from ds2_tf.training.audio_feeding import audio_batches, epoch_order, spectrograms_of
 from ds2_tf.training.feeding import epoch_batches, evaluation_batches
@@ -282,14 +283,20 @@ def endless(data: TrainingData, first_epoch: int = 0) -> tf.data.Dataset:
     ).prefetch(1)
 
 
-def run_fingerprint(recipe: Recipe, data: TrainingData) -> str:
+def run_fingerprint(
+    recipe: Recipe, data: TrainingData, initial_model: str | os.PathLike | None = None
+) -> str:
     """Identifies a training run by its recipe, its features and the content of its corpus.
 
-    The pause between checkpoints is left out, since it changes nothing that is learned.
+    So do the weights of the model that it starts from, where there is one. The pause between
+    checkpoints is left out, since it changes nothing that is learned.
     """
     content = to_dict(recipe)
     del content["training"]["checkpoint_seconds"]
-    text = json.dumps([content, FEATURE_VERSION, data.fingerprint], sort_keys=True)
+    parts = [content, FEATURE_VERSION, data.fingerprint]
+    if initial_model is not None:
+        parts.append(_file_digest(os.path.join(initial_model, MODEL_NAME)).hex())
+    text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
+
 import yaml
 
 import ds2_tf
@@ -11,23 +14,31 @@ from ds2_tf.corpora.statistics import SpectrogramStatistics
 from ds2_tf.training.history import History
 
 
-def model_card(recipe: Recipe, statistics: SpectrogramStatistics, history: History) -> str:
+def model_card(
+    recipe: Recipe,
+    statistics: SpectrogramStatistics,
+    history: History,
+    initial_model: str | os.PathLike | None = None,
+) -> str:
     """The model card, Markdown.
 
     Args:
         recipe: of the network and its training.
         statistics: of the training split.
         history: of the run.
+        initial_model: what it started from. Defaults to random weights.
     """
     hours = statistics.num_frames * recipe.features.hop_seconds / 3600
     recipe_text = yaml.safe_dump(to_dict(recipe), allow_unicode=True, sort_keys=False)
     best = history.best
+    start = "random weights" if initial_model is None else pathlib.Path(initial_model).name
     average = " (moving average)" if best.averaged else ""
     return f"""# Deep Speech 2 model
 
 | | |
 |---|---|
 | trained on | {statistics.num_utterances} utterances, {hours:.2f} h |
+| started from | {start} |
 | epochs | {len(history.epochs)}; the weights are those of epoch {best.epoch}{average} |
 | left out, too long | {best.left_out} utterances |
 | dev WER, greedy | {best.kept_wer:.2%} |

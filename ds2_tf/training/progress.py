@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import time
@@ -29,6 +30,16 @@ class Progress:
         self._steps_before = 0
         self._steps = 0
         self._started = self._printed = time.monotonic()
+
+    def initialized(self, initial_model: str | os.PathLike, fresh: list[str]) -> None:
+        """Tells what training starts from.
+
+        Args:
+            initial_model: the model directory.
+            fresh: names of the layers that start at random all the same.
+        """
+        but = f" but for {', '.join(fresh)}" if fresh else ""
+        self._print(1, f"starts from the weights of {initial_model}{but}")
 
     def start_epoch(self) -> None:
         """Starts the clock of an epoch."""

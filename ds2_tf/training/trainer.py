@@ -21,6 +21,7 @@ from ds2_tf.training.checkpoint import Checkpoint, Place
 from ds2_tf.training.data import TrainingData, run_fingerprint
 from ds2_tf.training.epoch import DivergenceError, EpochLoop
 from ds2_tf.training.history import HISTORY_NAME, EpochResult, History
+from ds2_tf.training.initial_weights import take_weights
 from ds2_tf.training.loss import CTCLoss
 from ds2_tf.training.model_card import model_card
 from ds2_tf.training.optimizer import make_optimizer
@@ -62,6 +63,7 @@ def train(
     output_directory: str | os.PathLike,
     state_directory: str | os.PathLike,
     strategy: tf.distribute.Strategy | None = None,
+    initial_model: str | os.PathLike | None = None,
 ) -> TrainingResult:
     """Trains a network and keeps the weights of the epoch with the lowest dev word error rate.
 
@@ -79,6 +81,8 @@ def train(
             rounding and for dropout: rows at the same place of two shares get the same mask. Of
             several workers each reads the whole corpus, and only the chief writes. Defaults to
             that of `ds2_tf.training.strategy.make_strategy`.
+        initial_model: a model directory to start from: each layer begins with the weights of its
+            layer of the same name, where the shapes are the same. Defaults to random weights.
 
     Raises:
         UserError: the state is one of another run, or damaged, or nothing can be trained on.
@@ -92,6 +96,9 @@ def train(
     # Validated outside of the strategy, where Keras would have every device decode everything.
     network = trained = _make_network(recipe, alphabet)
     network.feature_normalization.set_statistics(statistics.mean, statistics.standard_deviation)
+    fresh = None
+    if initial_model is not None:
+        fresh = take_weights(network, initial_model, recipe.features)
     with strategy.scope():
         if strategy.num_replicas_in_sync > 1:
             trained = _make_network(recipe, alphabet)
@@ -107,12 +114,14 @@ def train(
     dev_batches = data.dev()
 
     writes = is_chief(strategy)
-    fingerprint = run_fingerprint(recipe, data)
+    fingerprint = run_fingerprint(recipe, data, initial_model)
     checkpoint = Checkpoint(state_directory, fingerprint, variables)
     place, totals = checkpoint.restore()
     _check_workers(strategy, fingerprint, place, state_directory)
     history = History(state_directory, place.epoch, writes)
     progress = Progress(config.epochs, quiet=not writes)
+    if fresh is not None and not place.batches:
+        progress.initialized(initial_model, fresh)
     tensorboard = (
         TensorBoard(pathlib.Path(state_directory) / DIRECTORY_NAME, place) if writes else None
     )
@@ -165,7 +174,12 @@ def train(
     if writes:
         network.load_weights(history.best_weights)
         description = ModelDescription(recipe.model, recipe.alphabet, recipe.features)
-        save_model(output_directory, network, description, model_card(recipe, statistics, history))
+        save_model(
+            output_directory,
+            network,
+            description,
+            model_card(recipe, statistics, history, initial_model),
+        )
         (pathlib.Path(output_directory) / HISTORY_NAME).write_text(history.text(), "utf-8")
     # A worker that ends would take the others with it.
     value_of_chief(strategy, 0)

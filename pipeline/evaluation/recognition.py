@@ -156,7 +156,8 @@ class _Recognize(beam.DoFn):
         recognized = self._models[name].recognize(batch)
         texts = {GREEDY: [item.text for item in recognized]}
         if name in self._searches:
-            decoded = decode_many(self._searches[name], (item.log_probs for item in recognized))
+            log_probs = (item.log_probs for item in recognized)
+            decoded = decode_many(self._searches[name], log_probs, word_times=False)
             texts[WITH_LM] = [best.text for (best, *_) in decoded]
         elif self._searches:
             texts[WITH_LM] = texts[GREEDY]
