@@ -16,6 +16,7 @@ from ds2_tf.config import Recipe, from_dict
 from ds2_tf.corpora.statistics import SpectrogramStatistics
 from ds2_tf.export.saved_model import check_saved_model, write_saved_model
 from ds2_tf.training.data import RecordData, run_fingerprint
+from ds2_tf.training.tensorboard import DIRECTORY_NAME as TENSORBOARD
 from ds2_tf.training.trainer import train
 from pipeline.components.artifacts import (
     FEATURES_PROPERTY,
@@ -82,7 +83,8 @@ def Trainer(
         examples: of AudioExampleGen.
         statistics: of CorpusStatistics.
         model: gets the SavedModel.
-        model_run: gets the model directory, for `ds2 transcribe --model` and the like.
+        model_run: gets the model directory, for `ds2 transcribe --model` and the like, and in it
+            the points for TensorBoard.
         recipe: as JSON.
         ingestion: an IngestionConfig as JSON; models trained on like records can be compared.
         train_split: the split to train on.
@@ -111,5 +113,8 @@ def Trainer(
     features = hashlib.sha256(features.encode()).hexdigest()
     model.set_string_custom_property(FEATURES_PROPERTY, features)
     _features_file(saved_model_path(model)).write_text(features)
+    shutil.copytree(
+        os.path.join(state_directory, TENSORBOARD), os.path.join(model_run.uri, TENSORBOARD)
+    )
     shutil.rmtree(state_directory)
     remove_abandoned(work_directory)

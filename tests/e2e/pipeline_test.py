@@ -189,6 +189,16 @@ def test_the_report_tells_of_every_speaker(finished, corpus):
     assert ("WER, with language model" in page) == _HAS_KENLM
 
 
+def test_the_course_of_training_is_kept_for_tensorboard(finished):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    config, _ = finished
+    (points,) = config.parent.glob("pipeline/Trainer/model_run/*/tensorboard")
+    accumulator = EventAccumulator(str(points), size_guidance={"tensors": 0}).Reload()
+    steps = [event.step for event in accumulator.Tensors("epoch/dev_wer")]
+    assert steps == list(range(1, _RECIPE["training"]["epochs"] + 1))
+
+
 def test_second_run_does_nothing_again(finished):
     config, summary = finished
     again = _run(config)
