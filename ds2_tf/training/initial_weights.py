@@ -6,9 +6,11 @@ from __future__ import annotations
 import os
 
 import keras
+import numpy as np
 
 from ds2_tf.audio.spectrogram import SpectrogramConfig
 from ds2_tf.errors import UserError
+from ds2_tf.layers import Recurrent
 from ds2_tf.models.deep_speech_2 import DeepSpeech2
 from ds2_tf.models.model_directory import load_model
 
@@ -18,8 +20,9 @@ def take_weights(
 ) -> list[str]:
     """Gives each layer the weights of the layer of the same name, where their shapes are the same.
 
-    Others keep their random ones, such as the output layer where the alphabets differ in size. The
-    normalization of features is left alone: it belongs to the corpus.
+    A recurrent layer that runs forward alone takes the forward half of one that runs both ways.
+    Others keep their random weights, such as the output layer where the alphabets differ in size.
+    The normalization of features is left alone: it belongs to the corpus.
 
     Args:
         network: built; its weights are changed.
@@ -39,12 +42,12 @@ def take_weights(
             f"{directory} was trained on {description.features}, and the recipe has {features}: "
             "start from a model of the same features, or give the recipe those."
         )
-    given = {layer.name: layer.get_weights() for layer in source.stack}
+    sources = {layer.name: layer for layer in source.stack}
     taken, kept = [], []
     for layer in network.stack:
         if not layer.weights or isinstance(layer, keras.layers.Dropout):
             continue
-        weights = given.get(layer.name, [])
+        weights = _weights_for(layer, sources.get(layer.name))
         if [w.shape for w in weights] == [tuple(w.shape) for w in layer.weights]:
             layer.set_weights(weights)
             taken.append(layer.name)
@@ -56,3 +59,17 @@ def take_weights(
             f"network is {description.model}."
         )
     return kept
+
+
+def _weights_for(layer: keras.layers.Layer, source: keras.layers.Layer | None) -> list[np.ndarray]:
+    if source is None:
+        return []
+    weights = source.get_weights()
+    if not isinstance(layer, Recurrent) or layer.bidirectional or not source.bidirectional:
+        return weights
+    # Both directions share one projection and its normalization, the forward one first.
+    kernel, forward, _, *normalization = weights
+    return [
+        array if array is forward else np.split(array, 2, axis=-1)[0]
+        for array in (kernel, forward, *normalization)
+    ]

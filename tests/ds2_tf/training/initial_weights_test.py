@@ -30,6 +30,13 @@ def directory(tmp_path_factory):
     return path
 
 
+@pytest.fixture
+def noise_features():
+    """Spectrograms of two utterances."""
+    spectrogram = np.random.default_rng(2).standard_normal((2, 20, 161)).astype(np.float32)
+    return {"spectrogram": spectrogram, "num_frames": np.array([20, 13], np.int32)}
+
+
 def weights_by_layer(network):
     return {layer.name: layer.get_weights() for layer in network.stack if layer.weights}
 
@@ -46,6 +53,24 @@ def test_layers_that_fit_are_taken_and_others_kept(directory):
             np.testing.assert_array_equal(weight, wanted)
     for weight, wanted in zip(network.feature_normalization.get_weights(), statistics):
         np.testing.assert_array_equal(weight, wanted)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_a_forward_network_takes_the_forward_half(cell, tmp_path, noise_features):
+    """Alone, with the backward half of the source silenced, both compute the same."""
+    both = DeepSpeech2(dataclasses.replace(MODEL, cell=cell), 5)
+    recurrent = next(layer for layer in both.stack if layer.name == "recurrent_1")
+    kernel, forward, backward, gamma, beta, mean, variance = recurrent.get_weights()
+    half = gamma.size // 2
+    generator = np.random.default_rng(1)
+    gamma[:half], beta[:half], mean[:half] = generator.uniform(-1, 1, (3, half))
+    # Without input a state stays 0.
+    gamma[half:] = beta[half:] = 0
+    recurrent.set_weights([kernel, forward, backward, gamma, beta, mean, variance])
+    save_model(tmp_path, both, ModelDescription(both.config, "abcd", FEATURES), "A model.")
+    alone = DeepSpeech2(dataclasses.replace(both.config, bidirectional=False), 5)
+    assert take_weights(alone, tmp_path, FEATURES) == []
+    np.testing.assert_allclose(alone(noise_features), both(noise_features), atol=1e-5)
 
 
 def test_other_features_are_refused(directory):
