@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Latency of concurrent streams in real time, and what a request costs besides the model.
 
-    python -m benchmarks.load EXPORT_OR_BASE_PATH > load.json
+    python -m benchmarks.load EXPORT_OR_BASE_PATH > load.json        # 2 to 3 minutes
 
 Every stream sends a chunk when it is due, that is when its last sample has been spoken, as long as
 the one before is answered; it is timed from when it was due. A stream that the server cannot follow
 therefore shows latencies that grow from chunk to chunk; it has fallen behind where its last chunk
 took longer than a chunk lasts. Streams begin at random times. The embedded server is one process,
-all clients are another, with a connection for each stream.
+with batching another, and all clients are a third, with a connection for each stream.
 
 The overhead of a request is that of one client that waits for each answer: the median of its calls
 less the median of calls of the same graph on the same chunks in the client's process, the two in
-turn. All times are by the clock: other work on the machine adds to them.
+turn. These times are by the clock: other work on the machine adds to them. The CPU time that the
+server and the client's process spend on a call, which is given, too, suffers less.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from serving.client import Client
 from serving.commands import base_path_of
-from serving.stream_session import INFO, STEP
+from serving.loader import SavedModelLoader
+from serving.stream_session import STEP, ServedNetwork
 from serving.tensors import tensor_to_proto
 
 MODEL = "ds2"
@@ -48,6 +50,21 @@ num_batch_threads { value: 1 }
 max_enqueued_batches { value: 100 }
 """
 LIMITS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """The embedded server in a process of its own."""
+
+    process: subprocess.Popen
+    address: str
+    batching: bool
+
+    def cpu_seconds(self) -> float:
+        """CPU time that the process has used so far."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text()
+        user, system = status.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,64 +95,57 @@ class Model:
 
 
 @contextlib.contextmanager
-def serve(base_path: str, batching: bool) -> Iterator[tuple[subprocess.Popen, str]]:
-    """The embedded server in a process of its own, and its address."""
+def serve(base_path: str, intra_op_threads: int) -> Iterator[list[Server]]:
+    """Two servers of a model, without and with batching, which load it at the same time."""
     command = [sys.executable, "-m", "serving.server", "--port=0", "--host=127.0.0.1"]
     command += [f"--model_name={MODEL}", f"--model_base_path={base_path}"]
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as parameters:
+    command += [f"--tensorflow_intra_op_parallelism={intra_op_threads}"]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with contextlib.ExitStack() as stack:
+        parameters = stack.enter_context(tempfile.NamedTemporaryFile("w", suffix=".txt"))
         parameters.write(BATCHING)
         parameters.flush()
-        if batching:
-            command += ["--enable_batching", f"--batching_parameters_file={parameters.name}"]
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
-        try:
+        with_batching = ["--enable_batching", f"--batching_parameters_file={parameters.name}"]
+        processes = []
+        for flags in ([], with_batching):
+            process = subprocess.Popen(
+                [*command, *flags],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env=environment,
+            )
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+            processes.append(process)
+        servers = []
+        for process, batching in zip(processes, (False, True)):
             line = process.stdout.readline()
             if not line.startswith("ready: gRPC at "):
                 raise SystemExit(f"The server did not start: {line!r}; try {' '.join(command)}")
-            yield process, line.split("gRPC at ")[1].split(";")[0].split(",")[0].strip()
-        finally:
-            process.terminate()
-            process.wait()
+            address = line.removeprefix("ready: gRPC at ").split(";")[0]
+            servers.append(Server(process, address, batching))
+        yield servers
 
 
-def describe(base_path: str, chunk_seconds: float) -> Model:
+def describe(base_path: str, address: str, chunk_seconds: float) -> Model:
     """Asks a server of the model what it is."""
-    with serve(base_path, batching=False) as (_, address), Client(address, MODEL) as client:
-        metadata = client.metadata()
-        if STEP not in metadata.signatures:
-            raise SystemExit(f"{base_path} is not a streaming model.")
-        told = client.predict(INFO, {"query": np.zeros(1, np.int32)}).outputs
-        return Model(
-            base_path,
-            metadata.version,
-            metadata.signatures[STEP].inputs["state"].shape[-1],
-            round(chunk_seconds * int(told["sample_rate"][0])),
-        )
+    with Client(address, MODEL) as client:
+        network = ServedNetwork(client)
+    chunk_samples = round(chunk_seconds * network.info.sample_rate)
+    return Model(base_path, network.version, network.info.state_size, chunk_samples)
 
 
-def cpu_seconds(process: subprocess.Popen) -> float:
-    """CPU time that a process has used so far."""
-    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def load(model: Model, streams: int, batching: bool, seconds: float, chunk_seconds: float) -> dict:
+def load(model: Model, server: Server, streams: int, seconds: float, chunk_seconds: float) -> dict:
     """Latencies of so many streams."""
     generator = random.Random(0)
     begins = [generator.uniform(0, chunk_seconds) for _ in range(streams)]
     chunks = round(seconds / chunk_seconds)
     noise = np.random.default_rng(0).normal(0, 0.1, (8, model.chunk_samples)).astype(np.float32)
 
-    async def stream(address: str, start: float) -> list[float]:
+    async def stream(start: float) -> list[float]:
         options = [*LIMITS, ("grpc.use_local_subchannel_pool", 1)]
-        async with grpc.aio.insecure_channel(address, options) as channel:
+        async with grpc.aio.insecure_channel(server.address, options) as channel:
             stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
             await channel.channel_ready()
             state, latencies = None, []
@@ -147,36 +157,35 @@ def load(model: Model, streams: int, batching: bool, seconds: float, chunk_secon
                 state = response.outputs["next_state"]
             return latencies
 
-    async def all_streams(address: str) -> list[list[float]]:
+    async def all_streams() -> list[list[float]]:
         # Time to connect.
         start = time.monotonic() + 1.0
-        return await asyncio.gather(*(stream(address, start + begin) for begin in begins))
+        return await asyncio.gather(*(stream(start + begin) for begin in begins))
 
-    with serve(model.base_path, batching) as (process, address):
-        server, client, start = cpu_seconds(process), time.process_time(), time.monotonic()
-        latencies = 1000 * np.array(asyncio.run(all_streams(address)))
-        elapsed = time.monotonic() - start
-        server, client = cpu_seconds(process) - server, time.process_time() - client
+    in_server, in_client, start = server.cpu_seconds(), time.process_time(), time.monotonic()
+    latencies = 1000 * np.array(asyncio.run(all_streams()))
+    elapsed = time.monotonic() - start
+    in_server = server.cpu_seconds() - in_server
+    in_client = time.process_time() - in_client
     return {
         "streams": streams,
-        "batching": batching,
+        "batching": server.batching,
         "chunks": latencies.size,
-        "p50_ms": round(float(np.quantile(latencies, 0.5)), 2),
-        "p98_ms": round(float(np.quantile(latencies, 0.98)), 2),
+        **_quantiles_ms(latencies, {"p50": 0.5, "p98": 0.98}),
         "longest_ms": round(float(latencies.max()), 2),
         "fallen_behind": int((latencies[:, -1] > 1000 * chunk_seconds).sum()),
-        "server_cores": round(server / elapsed, 2),
-        "client_cores": round(client / elapsed, 2),
+        "server_cpu_ms_per_chunk": round(1000 * in_server / latencies.size, 2),
+        "server_cores": round(in_server / elapsed, 2),
+        "client_cores": round(in_client / elapsed, 2),
         "load_average": os.getloadavg()[0],
     }
 
 
-def overhead(model: Model, calls: int) -> dict:
+def overhead(model: Model, server: Server, calls: int, intra_op_threads: int) -> dict:
     """What a request takes besides the model, with one client."""
-    from serving.loader import SavedModelLoader
-
     path = os.path.join(model.base_path, str(model.version))
-    servable = SavedModelLoader()(MODEL, model.version, path)
+    loader = SavedModelLoader(intra_op_threads=intra_op_threads)
+    servable = loader(MODEL, model.version, path)
     signature = servable.signatures[STEP]
     fetches = [signature.outputs[name].name for name in sorted(signature.outputs)]
     next_state = sorted(signature.outputs).index("next_state")
@@ -186,38 +195,55 @@ def overhead(model: Model, calls: int) -> dict:
         "num_samples": np.array([model.chunk_samples], np.int32),
         "state": np.zeros((1, model.state_size), np.float32),
     }
-    bare, requests, sent_state = [], [], None
-    with serve(model.base_path, batching=False) as (_, address):
-        with grpc.insecure_channel(address, LIMITS) as channel:
-            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-            for _ in range(calls):
-                start = time.perf_counter()
-                feeds = [(signature.inputs[name].name, values[name]) for name in sorted(values)]
-                outputs = servable.session.run(feeds, fetches)
-                bare.append(time.perf_counter() - start)
-                values["state"] = outputs[next_state]
-                request = model.request(samples, sent_state)
-                start = time.perf_counter()
-                response = stub.Predict(request)
-                requests.append(time.perf_counter() - start)
-                sent_state = response.outputs["next_state"]
+    times = {"request": [], "model": []}
+    cpu = {"request": 0.0, "client": 0.0, "model": 0.0}
+    warming_up = calls // 10  # caches, threads and connections
+    sent_state = None
+    with grpc.insecure_channel(server.address, LIMITS) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        for call in range(calls + warming_up):
+            if call == warming_up:
+                cpu = dict.fromkeys(cpu, 0.0)
+                in_server = server.cpu_seconds()
+            used = time.process_time()
+            start = time.perf_counter()
+            feeds = [(signature.inputs[name].name, values[name]) for name in sorted(values)]
+            outputs = servable.session.run(feeds, fetches)
+            times["model"].append(time.perf_counter() - start)
+            values["state"] = outputs[next_state]
+            cpu["model"] += time.process_time() - used
+            request = model.request(samples, sent_state)
+            used = time.process_time()
+            start = time.perf_counter()
+            response = stub.Predict(request)
+            times["request"].append(time.perf_counter() - start)
+            cpu["client"] += time.process_time() - used
+            sent_state = response.outputs["next_state"]
+        cpu["server"] = server.cpu_seconds() - in_server
     servable.session.close()
-    # The first ones are slower: caches, threads and connections.
-    bare, requests = (1000 * np.array(times[calls // 10 :]) for times in (bare, requests))
+    quantiles = {"p10": 0.1, "p50": 0.5, "p98": 0.98}
+    of = {
+        name: _quantiles_ms(1000 * np.array(taken[warming_up:]), quantiles)
+        for name, taken in times.items()
+    }
     return {
-        "calls": len(bare),
+        "calls": calls,
         "state_bytes": 4 * model.state_size,
-        **{
-            f"{name}_ms": {
-                "request": round(float(np.quantile(requests, quantile)), 3),
-                "model": round(float(np.quantile(bare, quantile)), 3),
-                "overhead": round(
-                    float(np.quantile(requests, quantile) - np.quantile(bare, quantile)), 3
-                ),
-            }
-            for name, quantile in (("p10", 0.1), ("p50", 0.5))
+        **of,
+        "overhead": {
+            name: round(value - of["model"][name], 3) for name, value in of["request"].items()
+        },
+        "cpu_ms": {
+            name: round(1000 * cpu[name] / calls, 3) for name in ("server", "client", "model")
         },
         "load_average": os.getloadavg()[0],
+    }
+
+
+def _quantiles_ms(milliseconds: np.ndarray, quantiles: dict[str, float]) -> dict[str, float]:
+    return {
+        f"{name}_ms": round(float(np.quantile(milliseconds, quantile)), 3)
+        for name, quantile in quantiles.items()
     }
 
 
@@ -225,22 +251,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="an export of a streaming model, or the base path of some")
     parser.add_argument("--streams", type=int, nargs="*", default=[10, 20, 30])
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each stream")
+    parser.add_argument("--seconds", type=float, default=15.0, help="of each stream")
     parser.add_argument("--chunk-seconds", type=float, default=0.1)
-    parser.add_argument("--calls", type=int, default=500, help="to measure the overhead with")
+    parser.add_argument("--calls", type=int, default=1000, help="to measure the overhead with")
+    parser.add_argument(
+        "--intra-op-threads",
+        type=int,
+        default=1,
+        help="threads within an operation, of the servers and of the bare model: with more than "
+        "one, steps of a small network take longer, not shorter; 0 lets TensorFlow choose",
+    )
     args = parser.parse_args()
-    with base_path_of(os.path.abspath(args.model)) as base_path:
-        model = describe(base_path, args.chunk_seconds)
+    with (
+        base_path_of(os.path.abspath(args.model)) as base_path,
+        serve(base_path, args.intra_op_threads) as servers,
+    ):
+        model = describe(base_path, servers[0].address, args.chunk_seconds)
         result = {
             "processor": platform.processor() or platform.machine(),
             "cores": os.cpu_count(),
             "model": args.model,
             "chunk_ms": 1000 * args.chunk_seconds,
-            "overhead": overhead(model, args.calls),
+            "intra_op_threads": args.intra_op_threads,
+            "overhead": overhead(model, servers[0], args.calls, args.intra_op_threads),
             "load": [
-                load(model, streams, batching, args.seconds, args.chunk_seconds)
+                load(model, server, streams, args.seconds, args.chunk_seconds)
                 for streams in args.streams
-                for batching in (False, True)
+                for server in servers
             ],
         }
     print(json.dumps(result, indent=1))

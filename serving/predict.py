@@ -7,9 +7,10 @@ the servers apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
@@ -40,9 +41,10 @@ def predict(
     """
     signature_name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     signature = find_signature(servable, signature_name)
-    inputs = _inputs(signature, request)
-    aliases = _output_aliases(signature, request.output_filter)
-    names = [signature.outputs[alias].name for alias in aliases]
+    known = servable.tensor_names[signature_name]
+    inputs = _inputs(known.inputs, signature.defaults, request.inputs)
+    aliases = _output_aliases(known.outputs, request.output_filter)
+    names = [known.outputs[alias] for alias in aliases]
     values = servable.session.run(inputs, names, timeout)
 
     response = predict_pb2.PredictResponse()
@@ -66,9 +68,10 @@ def find_signature(servable: Servable, name: str) -> meta_graph_pb2.SignatureDef
 
 
 def _inputs(
-    signature: meta_graph_pb2.SignatureDef, request: predict_pb2.PredictRequest
+    known: Mapping[str, str],
+    defaults: Mapping[str, tensor_pb2.TensorProto],
+    sent: Mapping[str, tensor_pb2.TensorProto],
 ) -> list[tuple[str, np.ndarray]]:
-    sent, known, defaults = request.inputs, signature.inputs, signature.defaults
     if len(sent) > len(known) or (len(sent) < len(known) and not defaults):
         raise errors.invalid_argument(
             f"input size does not match signature: {len(sent)}!={len(known)} "
@@ -77,10 +80,11 @@ def _inputs(
             f"Missing but required: {{{_join(set(known) - set(sent))}}}."
         )
     inputs = []
-    for alias in sorted(known):
-        feed_name = known[alias].name
+    used = 0
+    for alias, feed_name in known.items():
         if alias in sent:
             proto = sent[alias]
+            used += 1
         elif alias in defaults:
             proto = defaults[alias]
         else:
@@ -93,29 +97,26 @@ def _inputs(
             inputs.append((feed_name, tensor_from_proto(proto)))
         except ValueError as error:
             raise errors.invalid_argument(f"tensor parsing error: {alias}") from error
-    used = set(sent) & set(known)
-    if len(used) != len(sent):
+    if used != len(sent):
         raise errors.invalid_argument(
-            f"Inputs contains invalid name. Used request inputs: {_join(used)}, "
+            f"Inputs contains invalid name. Used request inputs: {_join(set(sent) & set(known))}, "
             f"request input: {_join(sent)}"
         )
     return inputs
 
 
-def _output_aliases(
-    signature: meta_graph_pb2.SignatureDef, output_filter: Iterable[str]
-) -> list[str]:
+def _output_aliases(known: Mapping[str, str], output_filter: Iterable[str]) -> list[str]:
     aliases: list[str] = []
     for alias in output_filter:
-        if alias not in signature.outputs:
+        if alias not in known:
             raise errors.invalid_argument(
                 f"output tensor alias not found in signature: {alias} "
-                f"Outputs expected to be in the set {{{_join(signature.outputs)}}}."
+                f"Outputs expected to be in the set {{{_join(known)}}}."
             )
         if alias in aliases:
             raise errors.invalid_argument(f"duplicate output tensor alias: {alias}")
         aliases.append(alias)
-    return aliases or sorted(signature.outputs)
+    return aliases or list(known)
 
 
 def _join(names: Iterable[str]) -> str:

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from tensorflow.core.protobuf import meta_graph_pb2
@@ -29,6 +30,13 @@ class Session(Protocol):
         """Frees everything held; no run may be in progress."""
 
 
+class TensorNames(NamedTuple):
+    """Names of a signature's tensors in the graph, by alias and sorted by it."""
+
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+
+
 @dataclass(frozen=True)
 class Servable:
     """A model version that is ready to answer.
@@ -44,3 +52,15 @@ class Servable:
     version: int
     signatures: Mapping[str, meta_graph_pb2.SignatureDef]
     session: Session
+
+    @functools.cached_property
+    def tensor_names(self) -> Mapping[str, TensorNames]:
+        """The graph's tensors behind each signature, for requests: messages are slow to read."""
+        return {
+            key: TensorNames(_tensor_names(signature.inputs), _tensor_names(signature.outputs))
+            for key, signature in self.signatures.items()
+        }
+
+
+def _tensor_names(infos: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, str]:
+    return {alias: infos[alias].name for alias in sorted(infos)}

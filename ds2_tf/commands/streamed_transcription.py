@@ -15,6 +15,7 @@ import numpy as np
 from ds2_tf.audio.live import microphone, pipe
 from ds2_tf.audio.reading import AudioError, RawFormat, read_audio
 from ds2_tf.commands.corpus_arguments import raw_format
+from ds2_tf.commands.server_arguments import connect
 from ds2_tf.decoding.beam_search import Partial
 
 _PIPE = "-"
@@ -45,11 +46,9 @@ def transcribe_streams(args: argparse.Namespace, search) -> int:
 @contextlib.contextmanager
 def _stream_maker(args, search):
     if args.server:
-        # As in `ds2_tf.commands.transcribe`: a command line serves the packages above, too.
-        from serving.client import Client
         from serving.stream_session import StreamSession
 
-        with Client(args.server, args.model_name) as client:
+        with connect(args) as client:
             yield lambda rate: StreamSession(client, decoder=search, sample_rate=rate)
     else:
         from ds2_tf.streaming.recognizer import StreamingRecognizer

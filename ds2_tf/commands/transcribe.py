@@ -107,6 +107,8 @@ def _add_search_arguments(search) -> None:
 
 
 def _add_server_arguments(server) -> None:
+    from ds2_tf.commands.server_arguments import add_tls_arguments
+
     server.add_argument(
         "--model-name", default="ds2", metavar="NAME", help="name on the server (default: ds2)"
     )
@@ -130,6 +132,7 @@ def _add_server_arguments(server) -> None:
         metavar="SECONDS",
         help="how long a request may take, attempts included (default: 60)",
     )
+    add_tls_arguments(server)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -278,15 +281,11 @@ def _with_model(args, stack):
 
 
 def _with_server(args, stack):
-    # The one place where this package knows of one above it: a command line serves them all.
-    from serving.client import SAMPLE_RATE, Client
+    from ds2_tf.commands.server_arguments import connect
+    from serving.client import SAMPLE_RATE
 
     decoder = _decoder(args)
-    client = stack.enter_context(
-        Client(
-            args.server, args.model_name, timeout=args.timeout, alphabet=_alphabet(args, decoder)
-        )
-    )
+    client = stack.enter_context(connect(args, alphabet=_alphabet(args, decoder)))
 
     def transcribe(recordings, progress):
         return client.transcribe_batch(

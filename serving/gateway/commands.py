@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 
+from ds2_tf.commands.server_arguments import add_tls_arguments, tls_credentials
 from serving.gateway.flags import add_gateway_arguments, check_installed, prepare_gateway
 
 
@@ -23,11 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model-name", default="ds2", metavar="NAME", help="name on the server (default: ds2)"
     )
-    parser.add_argument(
-        "--server-ca",
-        metavar="FILE",
-        help="talk to the server over TLS and trust this certificate (PEM)",
-    )
+    add_tls_arguments(parser)
     parser.add_argument(
         "--shutdown-grace-seconds",
         type=float,
@@ -44,22 +41,5 @@ def run(args: argparse.Namespace) -> int:
     from serving.server import serve_until_signal, set_up_logging
 
     set_up_logging()
-    make = prepare_gateway(args, args.model_name, credentials=_credentials(args))
+    make = prepare_gateway(args, args.model_name, credentials=tls_credentials(args))
     return serve_until_signal(make(args.server), args.shutdown_grace_seconds)
-
-
-def _credentials(args: argparse.Namespace):
-    import pathlib
-
-    import grpc
-
-    from ds2_tf.errors import UserError
-
-    if not args.server_ca:
-        return None
-    try:
-        return grpc.ssl_channel_credentials(pathlib.Path(args.server_ca).read_bytes())
-    except OSError as error:
-        raise UserError(
-            f"The certificate {args.server_ca} cannot be read: {error.strerror}."
-        ) from error

@@ -79,6 +79,7 @@ def test_arrows_point_downwards():
     }
     # A command line serves all packages: the one place that may look upwards, when it is called.
     exceptions = {
+        ("//ds2_tf/commands:server_arguments", "serving"),
         ("//ds2_tf/commands:transcribe", "serving"),
         ("//ds2_tf/commands:streamed_transcription", "serving"),
     }

@@ -25,6 +25,7 @@ from tensorflow_serving.apis import (
 
 from serving.core import single_model_config
 from serving.server import Server, parse_flags
+from tests.serving.certificates import Authority
 
 
 class TinyModel(tf.Module):
@@ -186,6 +187,30 @@ def expect_error(call, *arguments) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.RpcError) as caught:
         call(*arguments)
     return caught.value.code(), caught.value.details()
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    """Signs the certificates of a test."""
+    return Authority()
+
+
+@pytest.fixture
+def ssl_config_file(tmp_path, authority):
+    """Writes an SSLConfig with a certificate for localhost and more fields as text.
+
+    With `client_verify`, clients must show a certificate of the authority's.
+    """
+
+    def write(more: str = "", *, client_verify: bool = False) -> str:
+        key, certificate = (text.decode() for text in authority.issue("localhost"))
+        if client_verify:
+            more += f" custom_ca: {authority.certificate.decode()!r} client_verify: true"
+        path = tmp_path / "ssl.config"
+        path.write_text(f"server_key: {key!r} server_cert: {certificate!r} {more}")
+        return str(path)
+
+    return write
 
 
 @pytest.fixture(scope="session")

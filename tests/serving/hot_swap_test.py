@@ -140,6 +140,8 @@ def test_hot_swap(versions, helpers, tmp_path):
     assert [wrong for client in clients for wrong in client.wrong[:1]] == []
     assert set().union(*(client.answered for client in clients)) == {1, 2, 4, 5}
     assert min(client.count for client in clients) > 20
+    requests = sum(client.count for client in clients)
+    print(f"{requests} requests; resident after each round: {[round(m) for m in levels]} MiB")
     # Old versions are freed: what a swap leaves behind does not add up.
     assert levels[-1] < levels[0] + 60, levels
     assert code == 0

@@ -70,3 +70,22 @@ def test_nobody_answers(tmp_path, helpers, monkeypatch, capsys):
     assert cli.main(["transcribe", *words]) == 1
     (error,) = capsys.readouterr().err.splitlines()
     assert "Is the server running" in error
+
+
+def test_certificates_on_both_sides(
+    transcribe, start_server, speech_base_path, helpers, ssl_config_file, authority, tmp_path
+):
+    config = helpers.single_model_config("ds2", speech_base_path)
+    server, _ = start_server(config, ssl_config_file=ssl_config_file(client_verify=True))
+    files = authority.write_to(tmp_path)
+    words = ["--server", server.address.replace("127.0.0.1", "localhost"), "1.wav"]
+    trust = ["--server-ca", files["ca"]]
+    known = ["--client-certificate", files["client"], "--client-key", files["client_key"]]
+    assert transcribe(*words, *trust, *known) == (0, ["samples 16000"], [])
+    for fewer in (trust, []):
+        status, _, (error,) = transcribe(*words, *fewer, "--timeout", "0.5")
+        assert status == 1 and "Is the server running" in error
+    status, _, (error,) = transcribe(*words, *trust, *known[:2])
+    assert status == 1 and "go together" in error
+    status, _, (error,) = transcribe(*words, *known)
+    assert status == 1 and "needs --server-ca" in error

@@ -184,7 +184,8 @@ async def on_page(gateway: Gateway, talk, **headers: str):
             return await talk(Page(socket))
 
 
-async def _hear(page: Page, samples: np.ndarray) -> list[dict]:
+async def say(page: Page, samples: np.ndarray) -> list[dict]:
+    """All messages of the gateway about one utterance."""
     await page.send(samples)
     await page.finish()
     return await page.rest()
@@ -192,7 +193,7 @@ async def _hear(page: Page, samples: np.ndarray) -> list[dict]:
 
 def hear(gateway: Gateway, samples: np.ndarray) -> list[dict]:
     """All messages of the gateway about one utterance."""
-    return asyncio.run(on_page(gateway, lambda page: _hear(page, samples)))
+    return asyncio.run(on_page(gateway, lambda page: say(page, samples)))
 
 
 @pytest.fixture(scope="session")
