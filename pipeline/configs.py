@@ -10,14 +10,13 @@ import pathlib
 from ds2_tf.audio.reading import RawFormat
 from ds2_tf.config import Recipe, from_dict
 from ds2_tf.corpora.rejection import DEFAULT_LIMIT
-from ds2_tf.decoding.beam_search import BeamOptions
-from ds2_tf.decoding.tuning import DEFAULT_ALPHAS, DEFAULT_BETAS
 from ds2_tf.errors import UserError
-from ds2_tf.lm.building import DEFAULT_VOCABULARY_LIMIT
 from ds2_tf.metrics.slices import DURATION, SPEAKER
+from pipeline.decoder_config import DecoderConfig
 from pipeline.ingestion.config import IngestionConfig
 from pipeline.ingestion.sources import ManifestSource
 from pipeline.kubeflow.config import KubeflowConfig
+from pipeline.language_model_config import LanguageModelConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,52 +60,6 @@ class EvaluationConfig:
     max_wer_with_lm: float | None = None
     max_wer_with_lm_increase: float | None = None
     slices: tuple[str, ...] = (SPEAKER, DURATION)
-
-
-@dataclasses.dataclass(frozen=True)
-class LanguageModelConfig:
-    """The language model: of the training transcripts, and of other text.
-
-    Attributes:
-        texts: further texts, a sentence a line (.gz too). Defaults to none.
-        order: the longest n-gram's length, 2 to 6. Defaults to 5.
-        prune: n-grams that occur as often or less are dropped: a number for each length from 1, the
-            last for all longer ones. Defaults to none.
-        vocabulary_limit: the most frequent words are kept. Defaults to 400,000.
-        by_character: make a model of characters. Defaults to one of words.
-        language: of the texts, such as "en" or "none" (`ds2_tf.text.normalization`). Defaults to
-            "en" for the English alphabet and to "none" for others.
-    """
-
-    texts: tuple[str, ...] = ()
-    order: int = 5
-    prune: tuple[int, ...] = ()
-    vocabulary_limit: int = DEFAULT_VOCABULARY_LIMIT
-    by_character: bool = False
-    language: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class DecoderConfig:
-    """Decoding with the language model, and how its weights are found.
-
-    Attributes:
-        search: options of the search; alpha and beta are found. The vocabulary is closed unless
-            `open_vocabulary` is set.
-        alphas: of the coarse grid.
-        betas: of the coarse grid.
-        refinements: rounds of smaller steps around the best. Defaults to 2.
-        beam_sizes: the smallest of these that makes no more errors than the largest is chosen.
-            Defaults to that of the search.
-        max_utterances: most utterances of the dev split to tune on. Defaults to 500.
-    """
-
-    search: BeamOptions = BeamOptions()
-    alphas: tuple[float, ...] = DEFAULT_ALPHAS
-    betas: tuple[float, ...] = DEFAULT_BETAS
-    refinements: int = 2
-    beam_sizes: tuple[int, ...] = ()
-    max_utterances: int = 500
 
 
 @dataclasses.dataclass(frozen=True)

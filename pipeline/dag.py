@@ -37,6 +37,7 @@ from pipeline.components.record_schema import RecordSchema
 from pipeline.components.saved_model_check import SavedModelCheck
 from pipeline.components.trainer import Trainer
 from pipeline.configs import PipelineConfig
+from pipeline.evaluation import error_rate_metrics
 from pipeline.evaluation.eval_config import make_eval_config
 from pipeline.ingestion.config import IngestionConfig
 from pipeline.ingestion.content_hash import ContentHashes
@@ -85,7 +86,7 @@ def create_pipeline(config: PipelineConfig, *, looking_steps: bool = False) -> P
         examples=examples,
         ingestion=ingestion.to_json(),
         split=splits.train,
-        source_hash=source_hash("ds2_tf.corpora.statistics"),
+        source_hash=source_hash("pipeline.components.corpus_statistics"),
     )
     if validation:
         statistics.add_upstream_node(validation[-1])
@@ -114,7 +115,8 @@ def create_pipeline(config: PipelineConfig, *, looking_steps: bool = False) -> P
         eval_config=make_eval_config(config.evaluation, with_lm=bool(decoder)),
         slices=config.evaluation.slices,
         split=splits.evaluation,
-        source_hash=source_hash("pipeline.components.evaluator"),
+        # TFMA imports the metrics by their names.
+        source_hash=source_hash("pipeline.components.evaluator", error_rate_metrics.__name__),
     )
     components: list[base_node.BaseNode] = [
         *corpus_steps,
@@ -144,7 +146,7 @@ def create_pipeline(config: PipelineConfig, *, looking_steps: bool = False) -> P
             ingestion=ingestion.to_json(),
             split=splits.evaluation,
             num_recordings=_NUM_CANARY_RECORDINGS,
-            source_hash=source_hash("pipeline.saved_model_probe"),
+            source_hash=source_hash("pipeline.components.saved_model_check"),
         )
         infra_blessing = check.outputs["blessing"]
         components.append(check)

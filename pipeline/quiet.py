@@ -10,6 +10,7 @@ import warnings
 _NO_NEWS = (
     "Execution %d failed.",  # the runner says so itself, with the reason
     "ArtifactQuery.property_predicate is not supported.",  # TFX says so of its own queries
+    "Failed to extract number of input bytes.",  # TFMA counts them in extracts of its own reading
 )
 
 

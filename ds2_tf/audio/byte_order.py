@@ -26,6 +26,12 @@ def bytes_are_swapped(samples: np.ndarray) -> bool:
     """
     if len(samples) < LEAST_SAMPLES:
         return False
-    pairs = np.ascontiguousarray(samples, "<i2").view(np.int8).reshape(-1, 2).astype(np.int16)
-    low, high = np.abs(np.diff(pairs, axis=0)).mean(axis=0)
-    return bool(high > SWAPPED_RATIO * max(low, 1e-3))
+    low = _mean_jump(samples.astype(np.int8).astype(np.int16))
+    high = _mean_jump(samples >> 8)
+    return high > SWAPPED_RATIO * max(low, 1e-3)
+
+
+def _mean_jump(values: np.ndarray) -> float:
+    """The mean distance of neighbors; int16 [N], in the range of int8."""
+    jumps = values[1:] - values[:-1]
+    return float(np.abs(jumps, out=jumps).mean())

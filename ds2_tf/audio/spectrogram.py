@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The log-spectrogram: the one definition used by ingestion, training and the served graph."""
+"""The log-spectrogram: one definition for ingestion, training and the served graph.
+
+In TensorFlow for graphs, and in NumPy for records, of which tests see that they agree.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+
 from ds2_tf.errors import UserError
 
 # Part of every fingerprint of stored features: raise it with any change of the numbers below.
 FEATURE_VERSION = 1
+# Frames that `log_spectrogram_of` computes at once: what a processor's cache holds.
+_BLOCK_FRAMES = 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +84,42 @@ def log_spectrogram(samples, num_samples, config: SpectrogramConfig = Spectrogra
     logarithm = log_power(padded, config)
     valid = tf.sequence_mask(num_frames, tf.shape(logarithm)[1])[:, :, tf.newaxis]
     return tf.where(valid, logarithm, 0.0), num_frames
+
+
+def log_spectrogram_of(
+    samples: np.ndarray, config: SpectrogramConfig = SpectrogramConfig()
+) -> np.ndarray:
+    """As `log_spectrogram` but for rounding, of one recording, without TensorFlow.
+
+    On a processor it takes a third of the time, and a recording of hours no more memory than its
+    result.
+
+    Args:
+        samples: float32 [N], in [-1, 1].
+        config: the feature definition.
+
+    Returns:
+        float32 [N // hop, num_bins].
+    """
+    import scipy.fft
+
+    hop, length = config.hop_samples, config.window_samples
+    num_frames = len(samples) // hop
+    result = np.empty((num_frames, config.num_bins), np.float32)
+    if not num_frames:
+        return result
+    padded = np.concatenate([np.zeros(length - hop, np.float32), samples[: num_frames * hop]])
+    frames = np.lib.stride_tricks.sliding_window_view(padded, length)[::hop]
+    window = 0.5 - 0.5 * np.cos(2 * np.pi / length * np.arange(length))
+    window = window.astype(np.float32)
+    for start in range(0, num_frames, _BLOCK_FRAMES):
+        rows = slice(start, start + _BLOCK_FRAMES)
+        spectrum = scipy.fft.rfft(frames[rows] * window, axis=1)
+        power = np.square(spectrum.real, out=result[rows])
+        power += np.square(spectrum.imag)
+        power += np.float32(config.floor)
+        np.log(power, out=power)
+    return result
 
 
 def log_power(samples, config: SpectrogramConfig):

@@ -21,7 +21,7 @@ from pipeline.components.artifacts import (
     record_files,
     saved_model_path,
 )
-from pipeline.configs import DecoderConfig
+from pipeline.decoder_config import DecoderConfig
 from pipeline.evaluation.recognition import (
     RecordRecognizer,
     batches,

@@ -14,8 +14,8 @@ from ds2_tf.corpora.records import read_transcripts
 from ds2_tf.lm.building import build_lm
 from ds2_tf.text.alphabet import Alphabet
 from pipeline.components.artifacts import LanguageModelArtifact, language_model_path, record_files
-from pipeline.configs import LanguageModelConfig
 from pipeline.ingestion.config import IngestionConfig
+from pipeline.language_model_config import LanguageModelConfig
 
 
 @component

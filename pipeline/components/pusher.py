@@ -76,12 +76,16 @@ def push_saved_model(
     if decoder is not None:
         files[DECODER_NAME] = pathlib.Path(decoder)
     latest = max(pushed_versions(base), default=0)
-    if latest and content_digest(files_under(base / str(latest))) == content_digest(files):
+    digest = content_digest(files)
+    if latest and content_digest(files_under(base / str(latest))) == digest:
         return str(base / str(latest)), True
     # A clock that was set back must not make the new version older than the last.
     version = max(int(time.time()), latest + 1)
-    # Servers look at numbers only, so they never see half a version.
-    temporary = base / f".{version}.{os.getpid()}.tmp"
+    # Servers look at numbers only, so they never see half a version. The name is that of the
+    # content, so that a push after one that was killed clears away what that left.
+    temporary = base / f".{digest[:16]}.tmp"
+    if temporary.exists():
+        shutil.rmtree(temporary)
     # Empty directories, too.
     shutil.copytree(saved_model, temporary)
     if decoder is not None:

@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from ds2_tf.audio.reading import AudioError, audio_duration
-from ds2_tf.audio.spectrogram import SpectrogramConfig, log_spectrogram
+from ds2_tf.audio.spectrogram import log_spectrogram_of
 from ds2_tf.corpora.checking import load_utterance
 from ds2_tf.corpora.manifest import Utterance, resolve_audio
 from ds2_tf.corpora.records import make_example
@@ -68,30 +65,6 @@ def by_length(lines: Sequence[ShardLine], config: IngestionConfig) -> list[Shard
     return sorted(lines, key=length)
 
 
-@functools.lru_cache(maxsize=1)
-def spectrogram_function(features: SpectrogramConfig) -> Callable[[np.ndarray], np.ndarray]:
-    """The log-spectrogram of one recording, traced once a process for every length.
-
-    Returns:
-        A function from float32 samples [N] to float32 [frames, bins].
-    """
-    import tensorflow as tf
-
-    traced = tf.function(
-        lambda samples, num_samples: log_spectrogram(samples, num_samples, features)[0],
-        input_signature=[
-            tf.TensorSpec([None, None], tf.float32),
-            tf.TensorSpec([None], tf.int32),
-        ],
-    )
-
-    def compute(samples: np.ndarray) -> np.ndarray:
-        batch = traced(samples[np.newaxis], np.array([len(samples)], np.int32))
-        return batch.numpy()[0]
-
-    return compute
-
-
 def write_shard(
     path: str,
     lines: Sequence[ShardLine],
@@ -113,7 +86,6 @@ def write_shard(
 
     alphabet = Alphabet(config.alphabet)
     features = config.features
-    compute = spectrogram_function(features)
     options = tf.io.TFRecordOptions(
         "GZIP", compression_level=_GZIP_LEVEL, compression_strategy=_HUFFMAN_ONLY
     )
@@ -135,7 +107,8 @@ def write_shard(
                 on_utterance(0.0)
                 continue
             seconds = len(samples) / features.sample_rate
-            example = make_example(line.utterance, compute(samples), seconds)
+            spectrogram = log_spectrogram_of(samples, features)
+            example = make_example(line.utterance, spectrogram, seconds)
             writer.write(example.SerializeToString(deterministic=True))
             written += 1
             audio_seconds += seconds

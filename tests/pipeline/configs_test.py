@@ -6,7 +6,8 @@ import pytest
 from ds2_tf.config import from_dict, to_dict
 from ds2_tf.errors import UserError
 from ds2_tf.recipes import load_recipe
-from pipeline.configs import DecoderConfig, load_pipeline_config
+from pipeline.configs import load_pipeline_config
+from pipeline.decoder_config import DecoderConfig
 from pipeline.ingestion.sources import ManifestSource
 
 _MINIMAL = """

@@ -10,11 +10,11 @@ from tfx.dsl.compiler.compiler import Compiler
 
 from pipeline.configs import (
     EvaluationConfig,
-    LanguageModelConfig,
     PipelineConfig,
     StepsConfig,
 )
 from pipeline.dag import create_pipeline
+from pipeline.language_model_config import LanguageModelConfig
 
 
 @pytest.fixture

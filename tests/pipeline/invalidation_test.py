@@ -17,14 +17,21 @@ import yaml
 from tfx.dsl.compiler.compiler import Compiler
 
 from ds2_tf.corpora.manifest import read_manifest, write_manifest
-from pipeline import dag
-from pipeline.configs import EvaluationConfig, PipelineConfig
+from pipeline import dag, source_hash
+from pipeline.components import example_gen
+from pipeline.configs import EvaluationConfig, PipelineConfig, SplitsConfig, StepsConfig
 from pipeline.dag import create_pipeline
+from pipeline.decoder_config import DecoderConfig
+from pipeline.language_model_config import LanguageModelConfig
 
 
 @pytest.fixture
 def config(make_corpus, recipe_path, tmp_path) -> PipelineConfig:
+    """A pipeline with every step."""
+    (tmp_path / "text.txt").write_text("one two")
     return PipelineConfig(
+        steps=StepsConfig(language_model=True),
+        language_model=LanguageModelConfig(texts=(str(tmp_path / "text.txt"),)),
         name="tiny",
         root=str(tmp_path / "run"),
         recipe=str(recipe_path),
@@ -58,6 +65,13 @@ def changed_by(config, tmp_path):
     return compare
 
 
+@pytest.fixture
+def forget_hashes():
+    """A function that has the code be read again."""
+    yield source_hash.source_hash.cache_clear
+    source_hash.source_hash.cache_clear()
+
+
 def _edit_recipe(config: PipelineConfig, **changes) -> None:
     with open(config.recipe, encoding="utf-8") as file:
         recipe = yaml.safe_load(file)
@@ -72,6 +86,15 @@ def _edit_manifest(config: PipelineConfig, edit) -> None:
 
 
 _AUDIO = {"AudioExampleGen"}
+# What is told the features, the alphabet and the shards.
+_INGESTION = {
+    "AudioExampleGen",
+    "CorpusStatistics",
+    "LanguageModel",
+    "Trainer",
+    "DecoderTuner",
+    "SavedModelCheck",
+}
 
 
 def test_a_recording(changed_by, change_unnoticed, tmp_path):
@@ -110,10 +133,7 @@ def test_the_corpus(changed_by, edit):
     [
         ({"training": {"epochs": 2}}, {"Trainer"}),
         ({"model": {"recurrent_units": 9}}, {"Trainer"}),
-        (
-            {"features": {"window_seconds": 0.025}},
-            {"AudioExampleGen", "CorpusStatistics", "Trainer", "SavedModelCheck"},
-        ),
+        ({"features": {"window_seconds": 0.025}}, _INGESTION),
     ],
     ids=["training", "network", "features"],
 )
@@ -124,33 +144,84 @@ def test_the_recipe(changed_by, changes, steps):
 @pytest.mark.parametrize(
     "changes, steps",
     [
-        ({"evaluation": EvaluationConfig(max_wer=0.4)}, {"Evaluator"}),
-        ({"serving": "/elsewhere"}, {"ModelPusher"}),
+        ({"shards": 2}, _INGESTION),
         ({"max_bad_share": 0.5}, {"AudioExampleGen"}),
+        ({"splits": SplitsConfig(train="x")}, {"CorpusStatistics", "LanguageModel", "Trainer"}),
+        ({"splits": SplitsConfig(dev="x")}, {"Trainer", "DecoderTuner"}),
+        (
+            {"splits": SplitsConfig(evaluation="x")},
+            {"Evaluator", "EvaluationReport", "SavedModelCheck"},
+        ),
+        ({"language_model": LanguageModelConfig(order=2)}, {"LanguageModel"}),
+        ({"decoder": DecoderConfig(refinements=0)}, {"DecoderTuner"}),
+        ({"evaluation": EvaluationConfig(max_wer=0.4)}, {"Evaluator"}),
+        ({"evaluation": EvaluationConfig(max_wer=0.5, max_wer_with_lm=0.4)}, {"Evaluator"}),
+        (
+            {"evaluation": EvaluationConfig(max_wer=0.5, slices=("accent",))},
+            {"Evaluator", "EvaluationReport"},
+        ),
+        ({"serving": "/elsewhere"}, {"ModelPusher"}),
         ({"beam_args": ("--direct_num_workers=2",)}, set()),
     ],
-    ids=["thresholds", "destination", "rejections", "runner"],
+    ids=[
+        "shards",
+        "rejections",
+        "train split",
+        "dev split",
+        "evaluation split",
+        "language model",
+        "decoder",
+        "threshold",
+        "threshold with LM",
+        "slices",
+        "destination",
+        "runner",
+    ],
 )
 def test_the_configuration(changed_by, changes, steps):
     assert changed_by(lambda config: dataclasses.replace(config, **changes)) == steps
 
 
+def test_a_text_of_the_language_model(changed_by, tmp_path):
+    text = tmp_path / "text.txt"
+    assert changed_by(lambda _: text.touch()) == set()
+    assert changed_by(lambda _: text.write_text("one dog") and None) == {"LanguageModel"}
+
+
+def test_the_version_of_the_features(changed_by, monkeypatch):
+    # Of the other steps' inputs, the records tell.
+    assert changed_by(lambda _: monkeypatch.setattr(example_gen, "FEATURE_VERSION", 99)) == _AUDIO
+
+
 @pytest.mark.parametrize(
     "module, steps",
     [
-        ("pipeline.components.trainer", {"Trainer"}),
-        ("ds2_tf.corpora.statistics", {"CorpusStatistics"}),
-        ("pipeline.saved_model_probe", {"SavedModelCheck"}),
-        ("pipeline.components.evaluator", {"Evaluator"}),
-        ("pipeline.components.evaluation_report", {"EvaluationReport"}),
+        ("ds2_tf/corpora/statistics.py", {"CorpusStatistics", "Trainer"}),
+        ("ds2_tf/lm/building.py", {"LanguageModel"}),
+        ("ds2_tf/training/optimizer.py", {"Trainer"}),
+        ("ds2_tf/export/signatures.py", {"Trainer"}),
+        ("ds2_tf/decoding/tuning.py", {"DecoderTuner"}),
+        ("ds2_tf/decoding/beam_search.py", {"DecoderTuner", "Evaluator", "EvaluationReport"}),
+        ("ds2_tf/metrics/bootstrap.py", {"Evaluator", "EvaluationReport"}),
+        ("pipeline/evaluation/error_rate_metrics.py", {"Evaluator"}),
+        ("ds2_tf/reports/evaluation_report.py", {"EvaluationReport"}),
+        ("pipeline/saved_model_probe.py", {"SavedModelCheck"}),
+        ("pipeline/components/corpus_statistics.py", {"CorpusStatistics"}),
+        ("pipeline/components/evaluator.py", {"Evaluator"}),
+        ("pipeline/components/saved_model_check.py", {"SavedModelCheck"}),
+        ("pipeline/kubeflow/config.py", set()),
+        ("serving/server.py", set()),
     ],
 )
-def test_the_code(changed_by, monkeypatch, module, steps):
+def test_the_code(changed_by, monkeypatch, forget_hashes, module, steps):
     def change(_):
-        real = dag.source_hash
+        real = source_hash._code
         monkeypatch.setattr(
-            dag, "source_hash", lambda name: "changed" if name == module else real(name)
+            source_hash,
+            "_code",
+            lambda path: real(path) + "changed" * str(path).endswith(module),
         )
+        forget_hashes()
 
     assert changed_by(change) == steps
 

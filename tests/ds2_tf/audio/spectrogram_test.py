@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from ds2_tf.audio.spectrogram import SpectrogramConfig, log_spectrogram
+from ds2_tf.audio.spectrogram import SpectrogramConfig, log_spectrogram, log_spectrogram_of
 from ds2_tf.errors import UserError
 
 CONFIG = SpectrogramConfig()
@@ -33,6 +33,18 @@ def compute(samples, num_samples=None, config=CONFIG):
         num_samples = [samples.shape[1]] * samples.shape[0]
     spectrogram, num_frames = log_spectrogram(samples, np.int32(num_samples), config)
     return spectrogram.numpy(), num_frames.numpy()
+
+
+@pytest.mark.parametrize("length", [0, 159, 160, 319, 4077, 160 * 1200])
+@pytest.mark.parametrize("settings", [{}, {"sample_rate": 8000, "window_seconds": 0.025}])
+def test_that_of_records_is_that_of_graphs(length, settings):
+    config = SpectrogramConfig(**settings)
+    # Loud, and quiet as silence that was recorded.
+    samples = noise(1, length) * np.linspace(1, 1e-3, length, dtype=np.float32)
+    expected, _ = compute(samples, config=config)
+    spectrogram = log_spectrogram_of(samples[0], config)
+    assert spectrogram.shape == expected[0].shape and spectrogram.dtype == np.float32
+    np.testing.assert_allclose(spectrogram, expected[0], atol=2e-3)
 
 
 def test_definition_of_deep_speech_2():

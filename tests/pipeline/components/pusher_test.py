@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pipeline.components.pusher import DECODER_NAME, push_saved_model
+from pipeline.components.pusher import DECODER_NAME, push_saved_model, pushed_versions
 
 
 @pytest.fixture
@@ -44,6 +44,22 @@ def test_the_same_model_is_not_pushed_twice(make_model, tmp_path):
     second, present_before = push_saved_model(make_model("copy", "1"), tmp_path / "serving")
     assert (second, present_before) == (first, True)
     assert len(list((tmp_path / "serving").iterdir())) == 1
+
+
+def test_a_push_after_one_that_was_killed_leaves_nothing_half_copied(
+    make_model, tmp_path, monkeypatch
+):
+    model, base = make_model("model", "1"), tmp_path / "serving"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+
+        def stop(*_):
+            raise KeyboardInterrupt
+
+        patch.setattr(pathlib.Path, "rename", stop)
+        push_saved_model(model, base)
+    assert len(list(base.iterdir())) == 1 and not pushed_versions(base)
+    path, _ = push_saved_model(model, base)
+    assert [str(version) for version in base.iterdir()] == [path]
 
 
 def test_a_new_model_gets_a_higher_version_even_when_clocks_go_back(make_model, tmp_path):

@@ -15,9 +15,10 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from ds2_tf import cli
 from ds2_tf.errors import UserError
-from pipeline.configs import LanguageModelConfig, StepsConfig
+from pipeline.configs import StepsConfig
 from pipeline.kubeflow.compile import compile_pipeline, paths_outside_volumes, write_spec
 from pipeline.kubeflow.config import KubeflowConfig, ResourcesConfig
+from pipeline.language_model_config import LanguageModelConfig
 
 _STEPS = {
     "CorpusFingerprint",
