@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import numpy as np
-from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -32,14 +31,21 @@ from ds2_tf.audio.segmentation import DEFAULT_LIMIT_SECONDS, HOP_SECONDS, Pieces
 from ds2_tf.audio.wav import wav_bytes
 from ds2_tf.decoding.joining import decode_joined
 from ds2_tf.errors import UserError
-from ds2_tf.streaming.results import TimedWord
 from ds2_tf.text.alphabet import Alphabet
+from serving.answers import (
+    Metadata,
+    Prediction,
+    Signature,
+    Transcription,
+    VersionStatus,
+    tensor_infos,
+)
 from serving.piecewise import batches_by_length, in_batches
 from serving.tensors import tensor_from_proto, tensor_to_proto
 
 if TYPE_CHECKING:
     from ds2_tf.decoding.beam_search import BeamSearch
-    from ds2_tf.decoding.decoder import Decoder, RankedText
+    from ds2_tf.decoding.decoder import Decoder
 
 SAMPLE_RATE = 16000
 _HOP_SAMPLES = round(HOP_SECONDS * SAMPLE_RATE)
@@ -75,33 +81,6 @@ class ClientError(UserError):
 
 
 @dataclass(frozen=True)
-class Transcription:
-    """What was heard in one recording.
-
-    Attributes:
-        text: the transcript, words with single spaces between them.
-        score: log probability (natural) of the best alignment, or with a decoder the total score
-            of the text.
-        num_frames: output frames of the network for this recording.
-        duration_seconds: length of the recording.
-        model_version: the version that answered, last if the recording was cut.
-        latency_seconds: from sending a request until its reply, of all requests with a part of
-            this recording; recordings of one batch share it.
-        words: the words with their times in the recording; None if they were not asked for.
-        alternatives: the best texts, best first, where several were asked for.
-    """
-
-    text: str
-    score: float
-    num_frames: int
-    duration_seconds: float
-    model_version: int
-    latency_seconds: float
-    words: tuple[TimedWord, ...] | None = None
-    alternatives: tuple[RankedText, ...] = ()
-
-
-@dataclass(frozen=True)
 class _PieceReply:
     """The server's answer about one piece of a recording: its text, or its log probabilities."""
 
@@ -112,70 +91,6 @@ class _PieceReply:
     text: str = ""
     score: float = 0.0
     log_probs: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class VersionStatus:
-    """State of one version of the model.
-
-    Attributes:
-        version: version number.
-        state: START, LOADING, AVAILABLE, UNLOADING or END.
-        error: why the version ended; empty if nothing went wrong.
-    """
-
-    version: int
-    state: str
-    error: str
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """An input or output of a signature.
-
-    Attributes:
-        dtype: TensorFlow's name of the type, such as "float32" or "string".
-        shape: length of each axis, None where it is free; None as a whole if the rank is.
-    """
-
-    dtype: str
-    shape: tuple[int | None, ...] | None
-
-
-@dataclass(frozen=True)
-class Signature:
-    """Inputs and outputs of a signature, by name."""
-
-    inputs: dict[str, TensorInfo]
-    outputs: dict[str, TensorInfo]
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """What a version offers.
-
-    Attributes:
-        version: version number.
-        signatures: by name.
-    """
-
-    version: int
-    signatures: dict[str, Signature]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a signature answered.
-
-    Attributes:
-        outputs: by name; strings are object arrays of bytes.
-        version: the version that answered.
-        latency_seconds: from sending the request until its reply.
-    """
-
-    outputs: dict[str, np.ndarray]
-    version: int
-    latency_seconds: float
 
 
 class Client:
@@ -413,7 +328,7 @@ class Client:
         return Metadata(
             response.model_spec.version.value,
             {
-                key: Signature(_tensor_infos(signature.inputs), _tensor_infos(signature.outputs))
+                key: Signature(tensor_infos(signature.inputs), tensor_infos(signature.outputs))
                 for key, signature in signatures.signature_def.items()
                 if not key.startswith("__")
             },
@@ -589,17 +504,3 @@ def _frame_seconds(replies: Sequence[_PieceReply]) -> float:
         return HOP_SECONDS
     # The last frame may stand for less than a whole one.
     return HOP_SECONDS * -(-(longest.num_samples // _HOP_SAMPLES) // longest.num_frames)
-
-
-def _tensor_infos(infos: Any) -> dict[str, TensorInfo]:
-    return {name: _tensor_info(info) for name, info in sorted(infos.items())}
-
-
-def _tensor_info(info: Any) -> TensorInfo:
-    dtype = types_pb2.DataType.Name(info.dtype).removeprefix("DT_").lower()
-    dtype = {"float": "float32", "double": "float64", "half": "float16"}.get(dtype, dtype)
-    if info.tensor_shape.unknown_rank:
-        return TensorInfo(dtype, None)
-    return TensorInfo(
-        dtype, tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
-    )

@@ -20,7 +20,8 @@ from ds2_tf.decoding.beam_search import BeamSearch
 from ds2_tf.decoding.decoder import Decoder
 from ds2_tf.errors import UserError
 from ds2_tf.text.alphabet import Alphabet
-from serving.client import Client, ClientError, Prediction, TensorInfo
+from serving.answers import Prediction, TensorInfo
+from serving.client import Client, ClientError
 
 
 @pytest.fixture(scope="module")
