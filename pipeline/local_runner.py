@@ -8,15 +8,21 @@ import datetime
 import time
 from collections.abc import Callable
 
+from google.protobuf import message
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx.dsl.compiler import constants
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
-from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
+from tfx.orchestration.portable import (
+    beam_executor_operator,
+    launcher,
+    runtime_parameter_utils,
+    tfx_runner,
+)
 from tfx.orchestration.portable.mlmd import execution_lib
-from tfx.proto.orchestration import pipeline_pb2
+from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 from tfx.utils import name_utils
 
 from pipeline.ingestion.worker_watch import watch_workers
@@ -83,13 +89,16 @@ class LocalRunner(tfx_runner.IrBasedRunner):
             name = node.pipeline_node.node_info.id
             started = time.monotonic()
             state, outputs, error = FAILED, {}, None
+            executor_spec = runner_utils.extract_executor_spec(deployment, name)
+            operators = _operators_without_args_in_the_spec(executor_spec)
             try:
                 execution_info = launcher.Launcher(
                     pipeline_node=node.pipeline_node,
                     mlmd_connection=metadata.Metadata(connection),
                     pipeline_info=pipeline.pipeline_info,
                     pipeline_runtime_spec=pipeline.runtime_spec,
-                    executor_spec=runner_utils.extract_executor_spec(deployment, name),
+                    executor_spec=executor_spec,
+                    custom_executor_operators=operators,
                     custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
                 ).launch()
                 state, outputs = _read_execution(connection, execution_info.execution_id)
@@ -102,6 +111,28 @@ class LocalRunner(tfx_runner.IrBasedRunner):
                 self._on_component(run)
             if state == FAILED:
                 return
+
+
+def _operators_without_args_in_the_spec(executor_spec: message.Message | None) -> dict:
+    """Takes Beam's options out of a specification, of which TFX makes the cache's key.
+
+    How many processes did the work makes no difference to what came of it.
+
+    Returns:
+        What gives the options to the executor instead.
+    """
+    if not isinstance(executor_spec, executable_spec_pb2.BeamExecutableSpec):
+        return {}
+    beam_args = list(executor_spec.beam_pipeline_args_placeholders)
+    for field in ("beam_pipeline_args", "beam_pipeline_args_placeholders"):
+        executor_spec.ClearField(field)
+
+    def make_operator(*args, **kwargs) -> beam_executor_operator.BeamExecutorOperator:
+        operator = beam_executor_operator.BeamExecutorOperator(*args, **kwargs)
+        operator.beam_pipeline_args = beam_args
+        return operator
+
+    return {executable_spec_pb2.BeamExecutableSpec: make_operator}
 
 
 def _read_execution(

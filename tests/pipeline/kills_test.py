@@ -51,6 +51,7 @@ def test_killed_in_every_step_it_ends_in_the_same_pushed_model(make_corpus, reci
     assert {"AudioExampleGen", "Trainer", "Evaluator", "ModelPusher"} <= set(result["killed"])
     assert ("DecoderTuner" in result["killed"]) == with_lm
     # The killed ModelPusher had pushed; nothing was pushed a second time, or left half copied.
+    assert [len(versions) for versions in result["versions"]] == [1, 1], process.stdout
     (killed,), (straight,) = result["versions"]
     assert _recognizer(killed, with_lm) == _recognizer(straight, with_lm)
 

@@ -38,7 +38,7 @@ def Consume(model: InputArtifact[standard_artifacts.Model]):
 def run(tmp_path):
     """A function that runs components and returns what happened to each."""
 
-    def run_components(*components) -> list:
+    def run_components(*components, beam_args=("--runner=FnApiRunner",)) -> list:
         seen = []
         runner = LocalRunner(on_component=seen.append)
         database = str(tmp_path / "metadata.sqlite")
@@ -49,7 +49,7 @@ def run(tmp_path):
                 components=list(components),
                 enable_cache=True,
                 metadata_connection_config=metadata.sqlite_metadata_connection_config(database),
-                beam_pipeline_args=["--runner=FnApiRunner"],
+                beam_pipeline_args=list(beam_args),
             )
         )
         assert seen == runner.runs
@@ -109,6 +109,14 @@ def test_audio_example_gen_sees_changed_audio(run, make_corpus, tmp_path):
     recording.write_bytes((manifest.parent / "u001.flac").read_bytes())
     (third,) = run(_example_gen(manifest, tmp_path))
     assert third.state == "executed"
+
+
+def test_beams_options_count_for_the_work_and_not_for_the_cache(run, make_corpus, tmp_path):
+    manifest = make_corpus(6)
+    impossible = ["--runner=NoSuchRunner"]
+    assert run(_example_gen(manifest, tmp_path), beam_args=impossible)[0].state == "failed"
+    assert run(_example_gen(manifest, tmp_path))[0].state == "executed"
+    assert run(_example_gen(manifest, tmp_path), beam_args=impossible)[0].state == "cached"
 
 
 def test_audio_example_gen_leaves_the_report_when_too_much_is_bad(run, make_corpus, tmp_path):
