@@ -195,6 +195,8 @@ class TrainingConfig:
             0: none.
         patience: training ends after so many epochs without a better dev word error rate. Defaults
             to 0: never before the last.
+        keep_last: the weights of the last epoch are kept, whatever their dev word error rate: for a
+            training on all there is, which leaves nothing to choose an epoch by. Defaults to false.
         sortagrad: the first epoch runs from short to long utterances. Defaults to true.
         shuffle_buffer: records held to shuffle from, in later epochs. Defaults to 2048.
         precision: "float32", "mixed_bfloat16" or "mixed_float16". Defaults to "float32".
@@ -216,6 +218,7 @@ class TrainingConfig:
     accumulate_batches: int = 1
     average_decay: float = 0.0
     patience: int = 0
+    keep_last: bool = False
     sortagrad: bool = True
     shuffle_buffer: int = 2048
     precision: str = "float32"
@@ -240,6 +243,12 @@ class TrainingConfig:
             self.average_decay,
         )
         _require(self.patience >= 0, "training.patience must not be negative", self.patience)
+        _require(
+            not (self.keep_last and self.patience),
+            "training.patience waits for a better dev word error rate, which training.keep_last "
+            "does not go by: give one of them",
+            f"patience {self.patience} and keep_last",
+        )
         _require(
             self.annealing == 0 or self.annealing >= 1,
             "training.annealing must be 0 (cosine) or at least 1 (a divisor)",

@@ -36,6 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="checkpoints to go on from (default: the output with `-state` at its end)",
     )
     parser.add_argument(
+        "--train-split",
+        nargs="+",
+        metavar="NAME",
+        help="with --manifest: the splits to train on, such as `train dev` at the very end "
+        "(default: train)",
+    )
+    parser.add_argument(
         "--initial-model",
         metavar="DIR",
         help="start from the weights of this model, in all layers of the same name and shape",
@@ -55,9 +62,15 @@ def run(args: argparse.Namespace) -> int:
     """Runs `ds2 train`."""
     from ds2_tf.commands.corpus_arguments import raw_format
     from ds2_tf.corpora.records import split_files
+    from ds2_tf.errors import UserError
     from ds2_tf.recipes import load_recipe
 
     recipe = load_recipe(args.recipe)
+    if args.records and args.train_split:
+        raise UserError(
+            "--train-split chooses among the splits of a manifest; records are ingested for the "
+            "splits that they are to be used for."
+        )
     if args.records:
         train_files = split_files(args.records, "train")
         dev_files = split_files(args.records, "dev")
@@ -72,7 +85,12 @@ def run(args: argparse.Namespace) -> int:
         data = RecordData(recipe, train_files, dev_files)
     else:
         data = AudioData(
-            recipe, args.manifest, raw=raw_format(args), decoder=args.decoder, jobs=None
+            recipe,
+            args.manifest,
+            train_split=args.train_split or "train",
+            raw=raw_format(args),
+            decoder=args.decoder,
+            jobs=None,
         )
     result = train(
         recipe,

@@ -49,6 +49,10 @@ class TrainingData(Protocol):
         """Changes with the content of the corpus."""
 
     @property
+    def trains_on_dev(self) -> bool:
+        """Whether the dev split is part of what is trained on."""
+
+    @property
     def left_out(self) -> LeftOut:
         """The utterances that were too long for the epoch that was asked for last."""
 
@@ -107,6 +111,11 @@ class RecordData:
                 digest.update(_file_digest(path))
         return digest.hexdigest()
 
+    @property
+    def trains_on_dev(self) -> bool:
+        """Whether a file of the dev split is one of the training split."""
+        return not set(self._train_files).isdisjoint(self._dev_files)
+
     def epoch(self, epoch: int, with_ids: bool = False) -> tf.data.Dataset:
         """The training batches of an epoch, counted from 0; see `epoch_batches`."""
         self.left_out = LeftOut()
@@ -139,7 +148,8 @@ class AudioData:
     Args:
         recipe: features, order, batches and changes.
         manifest_path: utterances with their splits.
-        train_split: the split to train on. Defaults to "train".
+        train_split: the split to train on, or several, of which "dev" may be one. Defaults to
+            "train".
         dev_split: the split to watch. Defaults to "dev".
         raw: the format of headerless recordings, where the corpus has them.
         max_bad_share: most utterances, as a share, that may be unusable; they are left out.
@@ -158,7 +168,7 @@ class AudioData:
         recipe: Recipe,
         manifest_path: str | os.PathLike,
         *,
-        train_split: str = "train",
+        train_split: str | Sequence[str] = "train",
         dev_split: str = "dev",
         raw: RawFormat | None = None,
         max_bad_share: float = DEFAULT_LIMIT,
@@ -171,12 +181,14 @@ class AudioData:
         self._decoder = decoder
         self._alphabet = Alphabet(recipe.alphabet)
         usable = _usable_utterances(recipe, manifest_path, raw, max_bad_share, jobs)
-        self._train = [u for u in usable if u.split == train_split]
+        train_splits = {train_split} if isinstance(train_split, str) else set(train_split)
+        self.trains_on_dev = dev_split in train_splits
+        self._train = [u for u in usable if u.split in train_splits]
         self._dev = [u for u in usable if u.split == dev_split]
-        for name, utterances in ((train_split, self._train), (dev_split, self._dev)):
-            if not utterances:
-                found = sorted({str(u.split) for u in usable})
-                raise UserError(f"{manifest_path} has no split {name!r}; found {found}.")
+        found = {str(utterance.split) for utterance in usable}
+        for name in (*sorted(train_splits), dev_split):
+            if name not in found:
+                raise UserError(f"{manifest_path} has no split {name!r}; found {sorted(found)}.")
         self._durations = [self._duration(utterance) for utterance in self._train]
         augmentation = recipe.training.augmentation
         self._augment_audio = (

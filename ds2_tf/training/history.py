@@ -72,14 +72,22 @@ class History:
         epochs: how many epochs of an interrupted run to take up; what was written of later ones
             is forgotten, since they will be trained again.
         writes: whether to write anything. Defaults to True.
+        keep_last: the last epoch counts as the best. Defaults to False.
 
     Raises:
         UserError: fewer epochs were written.
     """
 
-    def __init__(self, directory: str | os.PathLike, epochs: int, writes: bool = True):
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        epochs: int,
+        writes: bool = True,
+        keep_last: bool = False,
+    ):
         self._directory = pathlib.Path(directory)
         self._writes = writes
+        self._keep_last = keep_last
         self._path = self._directory / HISTORY_NAME
         lines = self._path.read_text("utf-8").splitlines() if self._path.exists() else []
         if len(lines) < epochs:
@@ -92,6 +100,8 @@ class History:
     @property
     def best(self) -> EpochResult:
         """The epoch with the lowest word error rate; of equal ones the lowest in characters."""
+        if self._keep_last:
+            return self.epochs[-1]
         return min(self.epochs, key=lambda result: (result.kept_wer, result.kept_cer))
 
     def stopped(self, patience: int) -> bool:

@@ -10,13 +10,13 @@ import yaml
 
 import ds2_tf
 from ds2_tf.config import Recipe, to_dict
-from ds2_tf.corpora.statistics import SpectrogramStatistics
+from ds2_tf.training.data import TrainingData
 from ds2_tf.training.history import History
 
 
 def model_card(
     recipe: Recipe,
-    statistics: SpectrogramStatistics,
+    data: TrainingData,
     history: History,
     initial_model: str | os.PathLike | None = None,
 ) -> str:
@@ -24,15 +24,17 @@ def model_card(
 
     Args:
         recipe: of the network and its training.
-        statistics: of the training split.
+        data: what it was trained on.
         history: of the run.
         initial_model: what it started from. Defaults to random weights.
     """
+    statistics = data.statistics
     hours = statistics.num_frames * recipe.features.hop_seconds / 3600
     recipe_text = yaml.safe_dump(to_dict(recipe), allow_unicode=True, sort_keys=False)
     best = history.best
     start = "random weights" if initial_model is None else pathlib.Path(initial_model).name
     average = " (moving average)" if best.averaged else ""
+    dev = "dev, which was trained on:" if data.trains_on_dev else "dev"
     return f"""# Deep Speech 2 model
 
 | | |
@@ -41,8 +43,8 @@ def model_card(
 | started from | {start} |
 | epochs | {len(history.epochs)}; the weights are those of epoch {best.epoch}{average} |
 | left out, too long | {best.left_out} utterances |
-| dev WER, greedy | {best.kept_wer:.2%} |
-| dev CER, greedy | {best.kept_cer:.2%} |
+| {dev} WER, greedy | {best.kept_wer:.2%} |
+| {dev} CER, greedy | {best.kept_cer:.2%} |
 | seed | {recipe.training.seed} |
 | ds2-tf | {ds2_tf.__version__} |
 

@@ -118,7 +118,7 @@ def train(
     checkpoint = Checkpoint(state_directory, fingerprint, variables)
     place, totals = checkpoint.restore()
     _check_workers(strategy, fingerprint, place, state_directory)
-    history = History(state_directory, place.epoch, writes)
+    history = History(state_directory, place.epoch, writes, config.keep_last)
     progress = Progress(config.epochs, quiet=not writes)
     if fresh is not None and not place.batches:
         progress.initialized(initial_model, fresh)
@@ -178,7 +178,7 @@ def train(
             output_directory,
             network,
             description,
-            model_card(recipe, statistics, history, initial_model),
+            model_card(recipe, data, history, initial_model),
         )
         (pathlib.Path(output_directory) / HISTORY_NAME).write_text(history.text(), "utf-8")
     # A worker that ends would take the others with it.

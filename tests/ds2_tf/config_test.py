@@ -132,11 +132,11 @@ def test_every_field_is_documented():
         {"accumulate_batches": 0},
         {"average_decay": 1.0},
         {"patience": -1},
+        {"keep_last": True, "patience": 3},
     ],
 )
 def test_training_refuses(wrong):
-    (name,) = wrong
-    with pytest.raises(UserError, match=name):
+    with pytest.raises(UserError, match=next(iter(wrong))):
         TrainingConfig(**{"epochs": 1, "batch_frames": 4000, **wrong})
 
 

@@ -125,6 +125,20 @@ def test_sortagrad_and_order(data, manifest):
     assert texts[0] == texts[1] != texts[2] and sorted(texts[0]) == sorted(texts[2])
 
 
+def test_dev_may_be_trained_on_once_all_choices_are_made(data, manifest):
+    whole = AudioData(RECIPE, manifest, train_split=["train", "dev"])
+    assert whole.trains_on_dev and not data.trains_on_dev
+    trained, heard = contents(whole.epoch(1)), contents(whole.dev())
+    assert len(trained) == 14 and whole.statistics.num_utterances == 14
+    texts = {text for _, text in trained}
+    assert {text for _, text in heard} < texts and {
+        text for _, text in contents(data.epoch(1))
+    } < texts
+    assert whole.fingerprint != data.fingerprint
+    with pytest.raises(UserError, match="no split 'other'; found .'dev', 'train'."):
+        AudioData(RECIPE, manifest, train_split=["train", "other"])
+
+
 def test_dev_split(data):
     assert sorted(len(spectrogram) for spectrogram, _ in contents(data.dev())) == [80, 130]
 

@@ -47,6 +47,13 @@ def test_the_weights_of_the_best_epoch_are_kept(tmp_path, rates, best):
     assert [json.loads(line)["epoch"] for line in lines] == list(range(1, len(rates) + 1))
 
 
+def test_the_last_epoch_is_kept_where_it_is_asked_for(tmp_path):
+    history = History(tmp_path, 0, keep_last=True)
+    add_all(history, (0.5,), (0.3,), (0.4,))
+    assert history.best.epoch == 3 and not history.stopped(1)
+    assert history.best_weights.read_text() == "of epoch 3"
+
+
 def test_taken_up_again(tmp_path):
     add_all(History(tmp_path, 0), (0.5,), (0.4,))
     history = History(tmp_path, 2)
