@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -44,7 +45,12 @@ def test_killed_in_every_step_it_ends_in_the_same_pushed_model(make_corpus, reci
         paths[-1].write_text(yaml.safe_dump({**config, "root": name, "steps": steps}))
     script = pathlib.Path(__file__).with_name("kill_every_step.py")
     process = subprocess.run(
-        [sys.executable, str(script), *map(str, paths)], capture_output=True, text=True, check=False
+        [sys.executable, str(script), *map(str, paths)],
+        capture_output=True,
+        text=True,
+        check=False,
+        # A script sees its own folder, and not the one that the tests run in.
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert process.returncode == 0, process.stdout + process.stderr
     result = json.loads(process.stdout.splitlines()[-1])
