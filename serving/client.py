@@ -455,7 +455,8 @@ class Client:
         if code == grpc.StatusCode.UNAVAILABLE:
             message = (
                 f"No answer from {self.address} within {timeout:g} s: {detail}. Is the "
-                "server running there, and is the address right?"
+                "server running there, is the address right, and does it use TLS, or ask for a "
+                "client's certificate, just as this client was told?"
             )
         elif code == grpc.StatusCode.DEADLINE_EXCEEDED:
             message = (
