@@ -74,6 +74,9 @@ class StepsConfig:
         report: a page for people to read about the evaluation. Defaults to true.
         check_saved_model: run recordings through the exported model in a process of its own,
             before pushing. Defaults to true.
+        real_server: load the exported model in TensorFlow's own server, before pushing (TFX's
+            InfraValidator). It takes a Docker daemon on the machine that runs the pipeline, and so
+            does not go with Kubeflow. Defaults to false.
         push: put a blessed model where servers look. Defaults to true.
     """
 
@@ -81,6 +84,7 @@ class StepsConfig:
     language_model: bool = False
     report: bool = True
     check_saved_model: bool = True
+    real_server: bool = False
     push: bool = True
 
 

@@ -9,17 +9,18 @@ import pathlib
 from collections.abc import Sequence
 
 import tensorflow_data_validation as tfdv
-from tfx.components import ExampleValidator, StatisticsGen
+from tfx.components import ExampleValidator, InfraValidator, StatisticsGen
 from tfx.dsl.components.base import base_component, base_node
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.placeholder.placeholder import Placeholder
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import pusher_pb2
+from tfx.proto import infra_validator_pb2, pusher_pb2
 from tfx.types import standard_artifacts
 from tfx.types.channel import Channel
 
 from ds2_tf.config import to_dict
+from ds2_tf.errors import UserError
 from ds2_tf.recipes import load_recipe
 from pipeline.components.anomaly_gate import AnomalyGate
 from pipeline.components.artifacts import DecoderPackageArtifact
@@ -48,6 +49,8 @@ _SCHEMA_PATH = pathlib.Path(__file__).parent / "schema" / "schema.pbtxt"
 # What statistics are made of: not spectrograms, which would dwarf everything else.
 STATISTICS_FEATURES = ("id", "transcript", "speaker", "split", "num_frames", "duration")
 _NUM_CANARY_RECORDINGS = 3
+# Of the image tensorflow/serving: the release of TensorFlow that exports.
+_SERVING_TAG = "2.16.1"
 # Beam's default first tries to download a runner; and TFX would put up to 1,000 spectrograms into a
 # batch, were batches not bounded in bytes.
 _BEAM_DEFAULTS = ("--runner=FnApiRunner", "--tfxio_use_byte_size_batching=true")
@@ -150,12 +153,18 @@ def create_pipeline(config: PipelineConfig, *, looking_steps: bool = False) -> P
         )
         infra_blessing = check.outputs["blessing"]
         components.append(check)
+    server_blessing = None
+    if config.steps.real_server:
+        validator = _real_server(model, looking_steps)
+        server_blessing = validator.outputs["blessing"]
+        components.append(validator)
     if config.steps.push:
         components.append(
             ModelPusher(
                 model=model,
                 model_blessing=evaluator.outputs["blessing"],
                 infra_blessing=infra_blessing,
+                server_blessing=server_blessing,
                 decoder=decoder,
                 push_destination=pusher_pb2.PushDestination(
                     filesystem=pusher_pb2.PushDestination.Filesystem(
@@ -248,6 +257,22 @@ def _contents(config: PipelineConfig, paths: Sequence[str]) -> list[str]:
     found = hashes.of(paths)
     hashes.save()
     return found
+
+
+def _real_server(model: Channel, looking_steps: bool) -> InfraValidator:
+    """The model in TensorFlow Serving's container, which must load it."""
+    if looking_steps:
+        raise UserError(
+            "steps.real_server starts a Docker container on the machine that runs the pipeline, "
+            "which no step can on Kubeflow: set it to false there."
+        )
+    return InfraValidator(
+        model=model,
+        serving_spec=infra_validator_pb2.ServingSpec(
+            tensorflow_serving=infra_validator_pb2.TensorFlowServing(tags=[_SERVING_TAG]),
+            local_docker=infra_validator_pb2.LocalDockerConfig(),
+        ),
+    )
 
 
 def _data_validation(examples: Channel) -> list[base_component.BaseComponent]:

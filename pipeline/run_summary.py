@@ -8,6 +8,8 @@ import json
 import os
 from collections.abc import Sequence
 
+from tfx.components.util import model_utils
+
 from pipeline.components import pusher, saved_model_check
 from pipeline.components.artifacts import report_path
 from pipeline.evaluation.outcome import EvaluationOutcome, read_evaluation
@@ -135,6 +137,12 @@ def summarize(runs: Sequence[ComponentRun]) -> RunSummary:
         path = os.path.join(artifact.uri, saved_model_check.RESULT_NAME)
         with open(path, encoding="utf-8") as file:
             problems = json.load(file)["problems"]
+    if artifact := outputs.get(("InfraValidator", "blessing")):
+        if not model_utils.is_infra_validated(artifact):
+            problems.append(
+                "TensorFlow Serving did not load the model, or Docker could not start it "
+                "(steps.real_server): the log of InfraValidator says why"
+            )
     if artifact := outputs.get(("ModelPusher", "pushed_model")):
         if artifact.get_int_custom_property(pusher.PUSHED):
             pushed = artifact.get_string_custom_property(pusher.PUSHED_DESTINATION)

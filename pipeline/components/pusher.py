@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from tfx import types
 from tfx.components.pusher import executor
+from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_artifacts, standard_component_specs
@@ -23,6 +24,7 @@ from pipeline.components.artifacts import DecoderPackageArtifact, decoder_path
 # Where the decoder of a pushed model lies, within its version.
 DECODER_NAME = "assets.extra/ds2.decoder"
 
+SERVER_BLESSING = "server_blessing"
 PUSHED = "pushed"
 PUSHED_DESTINATION = "pushed_destination"
 PUSHED_VERSION = "pushed_version"
@@ -107,8 +109,8 @@ class ModelPusherExecutor(executor.Executor):
         """Pushes, or notes that nothing was pushed.
 
         Args:
-            input_dict: `model`, and `model_blessing`, `infra_blessing` and `decoder` where there
-                are such.
+            input_dict: `model`, and `model_blessing`, `infra_blessing`, `server_blessing` and
+                `decoder` where there are such.
             output_dict: `pushed_model`, which gets the properties `pushed`, `pushed_destination`,
                 `pushed_version` and `present_before`.
             exec_properties: `push_destination`, a file system's base directory.
@@ -117,7 +119,10 @@ class ModelPusherExecutor(executor.Executor):
         pushed = artifact_utils.get_single_instance(
             output_dict[standard_component_specs.PUSHED_MODEL_KEY]
         )
-        if not self.CheckBlessing(input_dict):
+        servers = input_dict.get(SERVER_BLESSING) or []
+        if not (
+            self.CheckBlessing(input_dict) and all(map(model_utils.is_infra_validated, servers))
+        ):
             pushed.set_int_custom_property(PUSHED, 0)
             return
         destination = proto_utils.json_to_proto(
@@ -137,10 +142,11 @@ class ModelPusherExecutor(executor.Executor):
 
 
 class ModelPusherSpec(standard_component_specs.PusherSpec):
-    """TFX's specification of a pusher, with a decoder."""
+    """TFX's specification of a pusher, with a second infra blessing and a decoder."""
 
     INPUTS = {
         **standard_component_specs.PusherSpec.INPUTS,
+        SERVER_BLESSING: ChannelParameter(type=standard_artifacts.InfraBlessing, optional=True),
         "decoder": ChannelParameter(type=DecoderPackageArtifact, optional=True),
     }
 
@@ -153,6 +159,7 @@ class ModelPusher(base_component.BaseComponent):
         model_blessing: of the Evaluator.
         push_destination: a file system's base directory.
         infra_blessing: of SavedModelCheck.
+        server_blessing: of InfraValidator.
         decoder: of DecoderTuner.
 
     Output `pushed_model`: see `ModelPusherExecutor`.
@@ -167,6 +174,7 @@ class ModelPusher(base_component.BaseComponent):
         model_blessing: types.BaseChannel,
         push_destination: pusher_pb2.PushDestination,
         infra_blessing: types.BaseChannel | None = None,
+        server_blessing: types.BaseChannel | None = None,
         decoder: types.BaseChannel | None = None,
     ):
         super().__init__(
@@ -174,6 +182,7 @@ class ModelPusher(base_component.BaseComponent):
                 model=model,
                 model_blessing=model_blessing,
                 infra_blessing=infra_blessing,
+                server_blessing=server_blessing,
                 decoder=decoder,
                 push_destination=push_destination,
                 custom_config="null",

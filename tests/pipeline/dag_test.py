@@ -8,6 +8,7 @@ import dataclasses
 import pytest
 from tfx.dsl.compiler.compiler import Compiler
 
+from ds2_tf.errors import UserError
 from pipeline.configs import (
     EvaluationConfig,
     PipelineConfig,
@@ -98,6 +99,15 @@ def test_optional_steps_can_be_left_out(config):
     }
     unchecked = dataclasses.replace(config, steps=StepsConfig(check_saved_model=False))
     assert _upstream(unchecked)["ModelPusher"] == {"Trainer", "Evaluator"}
+
+
+def test_a_real_server_must_load_the_model_where_it_is_asked_for(config):
+    asked = dataclasses.replace(config, steps=StepsConfig(real_server=True))
+    upstream = _upstream(asked)
+    assert upstream["InfraValidator"] == {"Trainer"}
+    assert upstream["ModelPusher"] == {"Trainer", "Evaluator", "SavedModelCheck", "InfraValidator"}
+    with pytest.raises(UserError, match="steps.real_server .* Kubeflow"):
+        create_pipeline(asked, looking_steps=True)
 
 
 def test_two_configurations_share_nothing(config, tmp_path):

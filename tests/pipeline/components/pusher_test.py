@@ -5,8 +5,16 @@ import pathlib
 import time
 
 import pytest
+from google.protobuf import json_format
+from tfx.proto import pusher_pb2
+from tfx.types import standard_artifacts
 
-from pipeline.components.pusher import DECODER_NAME, push_saved_model, pushed_versions
+from pipeline.components.pusher import (
+    DECODER_NAME,
+    ModelPusherExecutor,
+    push_saved_model,
+    pushed_versions,
+)
 
 
 @pytest.fixture
@@ -91,3 +99,25 @@ def test_the_decoder_goes_with_the_model(make_model, tmp_path):
     assert int(pathlib.Path(better).name) > int(pathlib.Path(path).name) and not present_before
     alone, present_before = push_saved_model(model, tmp_path / "serving")
     assert not (pathlib.Path(alone) / DECODER_NAME).exists() and not present_before
+
+
+@pytest.mark.parametrize("blessed", [(1, 1), (1, 0), (0, 1), (1,), (0,)])
+def test_all_who_look_at_a_model_must_bless_it(make_model, tmp_path, blessed):
+    """SavedModelCheck, and the real server where it is asked for."""
+    model, pushed = standard_artifacts.Model(), standard_artifacts.PushedModel()
+    model.uri = str(tmp_path / "artifact")
+    make_model("artifact/Format-Serving", "1")
+    inputs = {"model": [model]}
+    for name, value in zip(("infra_blessing", "server_blessing"), blessed):
+        inputs[name] = [standard_artifacts.InfraBlessing()]
+        inputs[name][0].set_int_custom_property("blessed", value)
+    destination = pusher_pb2.PushDestination(
+        filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(tmp_path / "serving"))
+    )
+    ModelPusherExecutor().Do(
+        inputs,
+        {"pushed_model": [pushed]},
+        {"push_destination": json_format.MessageToJson(destination)},
+    )
+    assert pushed.get_int_custom_property("pushed") == int(all(blessed))
+    assert len(pushed_versions(tmp_path / "serving")) == int(all(blessed))
