@@ -2,6 +2,10 @@
 # Every target makes its own environment first (.venv); nothing but Python 3.10, a C++ compiler and
 # make needs to be there.
 
+# Tests and pipelines start many processes: without compiled files beside the sources, each would
+# compile TFX anew, which takes longer than most of them.
+unexport PYTHONDONTWRITEBYTECODE
+
 CORPUS ?= synthetic
 CORPUS_DIR ?=
 
