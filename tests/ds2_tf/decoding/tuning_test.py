@@ -10,7 +10,7 @@ from ds2_tf.decoding.beam_search import BeamOptions
 from ds2_tf.decoding.ngram_model import NgramModel
 from ds2_tf.decoding.package import write_package
 from ds2_tf.decoding.surface_plot import plot_surface
-from ds2_tf.decoding.tuning import DevelopmentSet, tune
+from ds2_tf.decoding.tuning import DevelopmentSet, middle, tune
 from ds2_tf.errors import UserError
 from ds2_tf.text.alphabet import Alphabet
 
@@ -67,6 +67,17 @@ def test_refines_around_the_best(package):
     assert fine.development.errors <= coarse.development.errors
     best = coarse.options
     assert {(best.alpha + 0.5, best.beta), (best.alpha, best.beta - 0.5)} <= fine.surface.keys()
+
+
+def test_of_equals_the_middle_is_taken():
+    plateau = [(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (1.0, 1.0), (1.0, 2.0)]
+    assert middle(plateau, (0.5, 1.0)) == (0.5, 1.0)
+    assert middle([(0.0, 4.0), (2.0, 0.0)], (0.5, 1.0)) == (0.0, 4.0)
+    assert middle([(3.0, -1.0)], (0.5, 1.0)) == (3.0, -1.0)
+    # The mean is (1, 4): what is nearest depends on what a step is.
+    spread = [(0.0, 4.0), (1.0, 0.0), (2.0, 8.0)]
+    assert middle(spread, (1.0, 1.0)) == (0.0, 4.0)
+    assert middle(spread, (0.1, 10.0)) == (1.0, 0.0)
 
 
 def test_smallest_beam_that_is_as_good(package):
