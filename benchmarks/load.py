@@ -9,10 +9,12 @@ therefore shows latencies that grow from chunk to chunk; it has fallen behind wh
 took longer than a chunk lasts. Streams begin at random times. The embedded server is one process,
 with batching another, and all clients are a third, with a connection for each stream.
 
-The overhead of a request is that of one client that waits for each answer: the median of its calls
-less the median of calls of the same graph on the same chunks in the client's process, the two in
-turn. These times are by the clock: other work on the machine adds to them. The CPU time that the
-server and the client's process spend on a call, which is given, too, suffers less.
+The overhead of a request is that of one client that waits for each answer: quantiles of its calls
+less those of running the same graph on the same values in the client's process. The two take turns
+of 50 calls, for each has a copy of the weights, and one call each would measure how long it takes to
+fetch them into the caches. It is given for a step, which carries the state both ways, and for
+`stream_info`, which is next to nothing but the request itself. These times are by the clock: other
+work on the machine adds to them.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import grpc
 import numpy as np
@@ -39,7 +41,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from serving.client import Client
 from serving.commands import base_path_of
 from serving.loader import SavedModelLoader
-from serving.stream_session import STEP, ServedNetwork
+from serving.stream_session import INFO, STEP, ServedNetwork
 from serving.tensors import tensor_to_proto
 
 MODEL = "ds2"
@@ -49,6 +51,7 @@ batch_timeout_micros { value: 0 }
 num_batch_threads { value: 1 }
 max_enqueued_batches { value: 100 }
 """
+_CALLS_OF_A_TURN = 50
 LIMITS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
@@ -182,62 +185,63 @@ def load(model: Model, server: Server, streams: int, seconds: float, chunk_secon
 
 
 def overhead(model: Model, server: Server, calls: int, intra_op_threads: int) -> dict:
-    """What a request takes besides the model, with one client."""
+    """What a request takes besides the model, with one client: a step, and the smallest request."""
     path = os.path.join(model.base_path, str(model.version))
     loader = SavedModelLoader(intra_op_threads=intra_op_threads)
     servable = loader(MODEL, model.version, path)
-    signature = servable.signatures[STEP]
-    fetches = [signature.outputs[name].name for name in sorted(signature.outputs)]
-    next_state = sorted(signature.outputs).index("next_state")
     samples = np.random.default_rng(0).normal(0, 0.1, model.chunk_samples).astype(np.float32)
-    values = {
+    step = {
         "samples": samples[None],
         "num_samples": np.array([model.chunk_samples], np.int32),
         "state": np.zeros((1, model.state_size), np.float32),
     }
+    info = {"query": np.zeros(1, np.int32)}
+    try:
+        return {
+            "calls": calls,
+            "state_bytes": 4 * model.state_size,
+            STEP: _overhead(model, server, servable, STEP, step, calls),
+            INFO: _overhead(model, server, servable, INFO, info, calls),
+            "load_average": os.getloadavg()[0],
+        }
+    finally:
+        servable.session.close()
+
+
+def _overhead(model: Model, server: Server, servable, name: str, inputs: dict, calls: int) -> dict:
+    signature = servable.signatures[name]
+    feeds = [(signature.inputs[key].name, value) for key, value in inputs.items()]
+    fetches = [signature.outputs[key].name for key in sorted(signature.outputs)]
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = MODEL
+    request.model_spec.version.value = model.version
+    request.model_spec.signature_name = name
+    for key, value in inputs.items():
+        tensor_to_proto(value, request.inputs[key], as_content=True)
     times = {"request": [], "model": []}
-    cpu = {"request": 0.0, "client": 0.0, "model": 0.0}
-    warming_up = calls // 10  # caches, threads and connections
-    sent_state = None
     with grpc.insecure_channel(server.address, LIMITS) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        for call in range(calls + warming_up):
-            if call == warming_up:
-                cpu = dict.fromkeys(cpu, 0.0)
-                in_server = server.cpu_seconds()
-            used = time.process_time()
-            start = time.perf_counter()
-            feeds = [(signature.inputs[name].name, values[name]) for name in sorted(values)]
-            outputs = servable.session.run(feeds, fetches)
-            times["model"].append(time.perf_counter() - start)
-            values["state"] = outputs[next_state]
-            cpu["model"] += time.process_time() - used
-            request = model.request(samples, sent_state)
-            used = time.process_time()
-            start = time.perf_counter()
-            response = stub.Predict(request)
-            times["request"].append(time.perf_counter() - start)
-            cpu["client"] += time.process_time() - used
-            sent_state = response.outputs["next_state"]
-        cpu["server"] = server.cpu_seconds() - in_server
-    servable.session.close()
+        run = {
+            "model": lambda: servable.session.run(feeds, fetches),
+            "request": lambda: stub.Predict(request),
+        }
+        for index in range(-1, max(1, calls // _CALLS_OF_A_TURN)):
+            for kind, call in run.items():
+                taken = [_timed(call) for _ in range(_CALLS_OF_A_TURN)]
+                # The first turn warms caches, threads and connections up, and so do the first
+                # calls of each for what the other has driven out.
+                if index >= 0:
+                    times[kind] += taken[_CALLS_OF_A_TURN // 5 :]
     quantiles = {"p10": 0.1, "p50": 0.5, "p98": 0.98}
-    of = {
-        name: _quantiles_ms(1000 * np.array(taken[warming_up:]), quantiles)
-        for name, taken in times.items()
-    }
-    return {
-        "calls": calls,
-        "state_bytes": 4 * model.state_size,
-        **of,
-        "overhead": {
-            name: round(value - of["model"][name], 3) for name, value in of["request"].items()
-        },
-        "cpu_ms": {
-            name: round(1000 * cpu[name] / calls, 3) for name in ("server", "client", "model")
-        },
-        "load_average": os.getloadavg()[0],
-    }
+    of = {kind: _quantiles_ms(1000 * np.array(taken), quantiles) for kind, taken in times.items()}
+    beyond = {key: round(value - of["model"][key], 3) for key, value in of["request"].items()}
+    return {**of, "overhead": beyond}
+
+
+def _timed(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def _quantiles_ms(milliseconds: np.ndarray, quantiles: dict[str, float]) -> dict[str, float]:
