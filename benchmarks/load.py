@@ -11,8 +11,8 @@ with batching another, and all clients are a third, with a connection for each s
 
 The overhead of a request is that of one client that waits for each answer: quantiles of its calls
 less those of running the same graph on the same values in the client's process. The two take turns
-of 50 calls, for each has a copy of the weights, and one call each would measure how long it takes to
-fetch them into the caches. It is given for a step, which carries the state both ways, and for
+of 50 calls, for each has a copy of the weights, and one call each would measure how long it takes
+to fetch them into the caches. It is given for a step, which carries the state both ways, and for
 `stream_info`, which is next to nothing but the request itself. These times are by the clock: other
 work on the machine adds to them.
 """
