@@ -223,7 +223,10 @@ def test_overfits_eight_utterances(tmp_path, write_tones, capsys):
     network, description = load_model(tmp_path / "model")
     assert description.model == recipe.model and description.alphabet == "abcd "
     card = (tmp_path / "model" / "README.md").read_text()
-    assert "| dev WER, greedy | 0.00% |" in card and "recurrent_units: 24" in card
+    assert (
+        "| dev, which was trained on: WER, greedy | 0.00% |" in card
+        and "recurrent_units: 24" in card
+    )
 
 
 def test_a_split_of_too_long_utterances_is_an_error(train):
