@@ -99,7 +99,11 @@ class History:
 
     @property
     def best(self) -> EpochResult:
-        """The epoch with the lowest word error rate; of equal ones the lowest in characters."""
+        """The epoch whose weights are kept.
+
+        The one with the lowest word error rate, of equal ones the lowest in characters; with
+        `keep_last` the last.
+        """
         if self._keep_last:
             return self.epochs[-1]
         return min(self.epochs, key=lambda result: (result.kept_wer, result.kept_cer))
