@@ -57,14 +57,8 @@ class Inference:
         Raises:
             ServingError: the signature cannot classify, there is no example, or the run failed.
         """
-        signature = _find_signature(servable, request.model_spec)
-        names = self._classify_outputs(signature)
-        examples = _serialized_examples(request.input)
-        values = _run(servable, signature, examples, names, timeout)
-        response = classification_pb2.ClassificationResponse(
-            model_spec=_model_spec(request.model_spec, servable)
-        )
-        _fill_classification(response.result, signature, values, len(examples))
+        response = classification_pb2.ClassificationResponse()
+        _answer(request, response, servable, timeout, self._classify_outputs, _fill_classification)
         return response
 
     def regress(
@@ -78,14 +72,8 @@ class Inference:
         Raises:
             ServingError: the signature cannot regress, there is no example, or the run failed.
         """
-        signature = _find_signature(servable, request.model_spec)
-        names = self._regress_outputs(signature)
-        examples = _serialized_examples(request.input)
-        values = _run(servable, signature, examples, names, timeout)
-        response = regression_pb2.RegressionResponse(
-            model_spec=_model_spec(request.model_spec, servable)
-        )
-        _fill_regression(response.result, signature, values, len(examples))
+        response = regression_pb2.RegressionResponse()
+        _answer(request, response, servable, timeout, self._regress_outputs, _fill_regression)
         return response
 
     def multi_inference(
@@ -219,6 +207,16 @@ def _serialized_examples(value: input_pb2.Input) -> list[bytes]:
     if not examples:
         raise errors.invalid_argument("Input is empty.")
     return examples
+
+
+def _answer(request, response, servable: Servable, timeout, outputs_of, fill) -> None:
+    """Fills the response to a request that is about one signature."""
+    signature = _find_signature(servable, request.model_spec)
+    names = outputs_of(signature)
+    examples = _serialized_examples(request.input)
+    values = _run(servable, signature, examples, names, timeout)
+    response.model_spec.CopyFrom(_model_spec(request.model_spec, servable))
+    fill(response.result, signature, values, len(examples))
 
 
 def _run(
