@@ -24,6 +24,9 @@ import numpy as np
 from ds2_tf.corpora.manifest import Utterance
 from ds2_tf.errors import UserError
 
+# Utterances, of a few hundred kilobytes each: TensorFlow's own choice grows to hundreds.
+_READ_AHEAD = 16
+
 FIELDS = ("id", "transcript", "speaker", "split", "num_frames", "duration", "spectrogram")
 
 
@@ -124,7 +127,7 @@ def read_records(record_files: Sequence[str], num_bins: int):
         lambda serialized: parse_example(serialized, num_bins),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
-    ).prefetch(tf.data.AUTOTUNE)
+    ).prefetch(_READ_AHEAD)
 
 
 def read_transcripts(record_files: Sequence[str]) -> Iterator[str]:

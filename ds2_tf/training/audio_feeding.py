@@ -134,10 +134,7 @@ def audio_batches(
     utterances = utterances.filter(long_enough)
     if max_frames is not None:
         utterances = (left_out or LeftOut()).filter(utterances, max_frames)
-    batches = bucket_by_frames(
-        utterances, batch_frames, max_batch_size, num_bins, with_ids=with_ids
-    )
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return bucket_by_frames(utterances, batch_frames, max_batch_size, num_bins, with_ids=with_ids)
 
 
 def epoch_order(durations: Sequence[float], sortagrad: bool, seed: int, epoch: int) -> np.ndarray:

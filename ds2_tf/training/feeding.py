@@ -22,6 +22,9 @@ from ds2_tf.training.loss import LABEL_PADDING
 BUCKET_GROWTH = 1.15
 _SHORTEST_BUCKET = 64
 
+# Batches made while a step runs. TensorFlow's own choice grows for hours, and memory with it.
+_BATCHES_AHEAD = 4
+
 
 def epoch_batches(
     record_files: Sequence[str],
@@ -101,7 +104,7 @@ def epoch_batches(
         config.max_batch_size,
         num_bins,
         with_ids=with_ids,
-    ).prefetch(tf.data.AUTOTUNE)
+    )
 
 
 def evaluation_batches(
@@ -137,9 +140,7 @@ def evaluation_batches(
     utterances = tf.data.TFRecordDataset(files, compression_type=compression_of(files[0])).map(
         utterance, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-    return bucket_by_frames(utterances, batch_frames, max_batch_size, num_bins).prefetch(
-        tf.data.AUTOTUNE
-    )
+    return bucket_by_frames(utterances, batch_frames, max_batch_size, num_bins)
 
 
 def bucket_boundaries(max_frames: int) -> list[int]:
@@ -153,7 +154,7 @@ def bucket_boundaries(max_frames: int) -> list[int]:
 def bucket_by_frames(
     utterances, batch_frames: int, max_batch_size: int, num_bins: int, with_ids: bool = False
 ):
-    """Batches utterances of like length, within a budget of frames.
+    """Batches utterances of like length, within a budget of frames, some batches ahead.
 
     Args:
         utterances: dataset of ({"spectrogram", "num_frames"}, labels, id), one utterance each.
@@ -174,7 +175,9 @@ def bucket_by_frames(
         padding_values=({"spectrogram": 0.0, "num_frames": 0}, LABEL_PADDING, ""),
     )
     # Keras would take a third element for weights.
-    return batches if with_ids else batches.map(lambda inputs, labels, ids: (inputs, labels))
+    if not with_ids:
+        batches = batches.map(lambda inputs, labels, ids: (inputs, labels))
+    return batches.prefetch(_BATCHES_AHEAD)
 
 
 def label_encoder(alphabet: Alphabet) -> Callable:
