@@ -48,6 +48,9 @@ from pipeline.source_hash import source_hash
 _SCHEMA_PATH = pathlib.Path(__file__).parent / "schema" / "schema.pbtxt"
 # What statistics are made of: not spectrograms, which would dwarf everything else.
 STATISTICS_FEATURES = ("id", "transcript", "speaker", "split", "num_frames", "duration")
+# Steps that look at the world outside the pipeline, which no cache sees. The pusher looks at what
+# is served: going back to an earlier configuration must bring back its model.
+LOOKING_STEPS = ("CorpusFingerprint", "LastPushedVersion", "ModelPusher")
 _NUM_CANARY_RECORDINGS = 3
 # Of the image tensorflow/serving: the release of TensorFlow that exports.
 _SERVING_TAG = "2.16.1"

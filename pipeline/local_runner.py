@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from google.protobuf import message
 from ml_metadata.proto import metadata_store_pb2
@@ -58,10 +58,14 @@ class LocalRunner(tfx_runner.IrBasedRunner):
 
     Args:
         on_component: called after each component.
+        uncached: ids of components that run every time. Defaults to none.
     """
 
-    def __init__(self, on_component: Callable[[ComponentRun], None]):
+    def __init__(
+        self, on_component: Callable[[ComponentRun], None], uncached: Collection[str] = ()
+    ):
         self._on_component = on_component
+        self._uncached = uncached
         self.runs: list[ComponentRun] = []
 
     def run_with_ir(
@@ -87,6 +91,8 @@ class LocalRunner(tfx_runner.IrBasedRunner):
         connection = getattr(connections, connections.WhichOneof("connection_config"))
         for node in pipeline.nodes:
             name = node.pipeline_node.node_info.id
+            if name in self._uncached:
+                node.pipeline_node.execution_options.caching_options.enable_cache = False
             started = time.monotonic()
             state, outputs, error = FAILED, {}, None
             executor_spec = runner_utils.extract_executor_spec(deployment, name)

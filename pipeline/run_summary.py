@@ -146,10 +146,7 @@ def summarize(runs: Sequence[ComponentRun]) -> RunSummary:
     if artifact := outputs.get(("ModelPusher", "pushed_model")):
         if artifact.get_int_custom_property(pusher.PUSHED):
             pushed = artifact.get_string_custom_property(pusher.PUSHED_DESTINATION)
-            executed = {run.name for run in runs if run.state != "cached"}
-            present_before = "ModelPusher" not in executed or bool(
-                artifact.get_int_custom_property(pusher.PRESENT_BEFORE)
-            )
+            present_before = bool(artifact.get_int_custom_property(pusher.PRESENT_BEFORE))
     return RunSummary(
         components=[(run.name, run.state, run.seconds) for run in runs],
         failed=next((run.name for run in runs if run.state == FAILED), None),

@@ -44,14 +44,14 @@ def run(args: argparse.Namespace) -> int:
     os.makedirs(os.path.dirname(config.metadata_path), exist_ok=True)
     print(f"pipeline {config.name}: starting", file=sys.stderr)
 
-    from pipeline.dag import create_pipeline
+    from pipeline.dag import LOOKING_STEPS, create_pipeline
     from pipeline.local_runner import LocalRunner
     from pipeline.run_summary import summarize
 
     pipeline = create_pipeline(config)
     # TFX sets log levels of its own while it is imported.
     quiet_libraries()
-    runner = LocalRunner(on_component=_report)
+    runner = LocalRunner(on_component=_report, uncached=LOOKING_STEPS)
     runner.run(pipeline)
     summary = summarize(runner.runs)
     print(json.dumps(summary.to_dict(), indent=1) if args.json else summary.text())

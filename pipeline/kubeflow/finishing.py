@@ -7,10 +7,9 @@ import re
 
 from ds2_tf.errors import UserError
 from pipeline.configs import PipelineConfig
+from pipeline.dag import LOOKING_STEPS
 from pipeline.kubeflow.config import KubeflowConfig
 
-# Steps that look at the world outside the pipeline, which the cache does not see.
-_LOOKING_STEPS = ("CorpusFingerprint", "LastPushedVersion")
 # What a run may be given other values for: parameter -> (step, its parameter).
 PARAMETERS = {"recipe": ("Trainer", "recipe")}
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
@@ -56,7 +55,7 @@ def finish_spec(spec: dict, kubeflow: KubeflowConfig) -> None:
             if producer := value.get("taskOutputParameter"):
                 # TFX adds a suffix that no task has.
                 producer["producerTask"] = producer["producerTask"].removesuffix("_task")
-        if name in _LOOKING_STEPS:
+        if name in LOOKING_STEPS:
             task["cachingOptions"] = {}
         if kubeflow.retries:
             task["retryPolicy"] = {

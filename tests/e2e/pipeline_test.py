@@ -202,7 +202,9 @@ def test_the_course_of_training_is_kept_for_tensorboard(finished):
 def test_second_run_does_nothing_again(finished):
     config, summary = finished
     again = _run(config)
-    assert {component["state"] for component in again["components"]} == {"cached"}
+    executed = [c["name"] for c in again["components"] if c["state"] != "cached"]
+    assert executed == ["ModelPusher"]
+    assert again["present_before"]
     assert again["pushed"] == summary["pushed"]
     assert len(list(pathlib.Path(summary["pushed"]).parent.iterdir())) == 1
 
@@ -215,3 +217,25 @@ def test_killed_in_ingestion_and_in_training_ends_in_the_same_model(finished, co
     resumed = _run(config)
     assert _weights_digest(resumed["pushed"]) == _weights_digest(summary["pushed"])
     assert resumed["evaluation"] == summary["evaluation"]
+
+
+def test_going_back_to_a_configuration_serves_its_model_again(finished, tmp_path):
+    # The last test, for it goes on pushing to where the others look.
+    config, summary = finished
+    other = yaml.safe_load(config.read_text())
+    training = {**_RECIPE["training"], "epochs": 2}
+    (config.parent / "other_recipe.yaml").write_text(
+        yaml.safe_dump({**_RECIPE, "training": training})
+    )
+    other["recipe"] = "other_recipe.yaml"
+    # Whatever has been learned by then.
+    other["evaluation"].update(max_wer=9.0, max_wer_increase=9.0, max_wer_with_lm=9.0)
+    other_config = config.parent / "other.yaml"
+    other_config.write_text(yaml.safe_dump(other))
+    runs = [_run(path) for path in (other_config, config, other_config)]
+    there, back, there_again = (_weights_digest(run["pushed"]) for run in runs)
+    assert back == _weights_digest(summary["pushed"])
+    assert there == there_again != back
+    versions = [int(pathlib.Path(run["pushed"]).name) for run in [summary, *runs]]
+    assert versions == sorted(set(versions))
+    assert [c["name"] for c in runs[-1]["components"] if c["state"] != "cached"] == ["ModelPusher"]

@@ -38,9 +38,9 @@ def Consume(model: InputArtifact[standard_artifacts.Model]):
 def run(tmp_path):
     """A function that runs components and returns what happened to each."""
 
-    def run_components(*components, beam_args=("--runner=FnApiRunner",)) -> list:
+    def run_components(*components, beam_args=("--runner=FnApiRunner",), uncached=()) -> list:
         seen = []
-        runner = LocalRunner(on_component=seen.append)
+        runner = LocalRunner(on_component=seen.append, uncached=uncached)
         database = str(tmp_path / "metadata.sqlite")
         runner.run(
             Pipeline(
@@ -74,6 +74,12 @@ def test_what_did_not_change_is_cached(run):
     assert second[0].state == "cached"
     assert second[0].outputs["model"][0].uri == first[0].outputs["model"][0].uri
     assert _states(run(*_produce_and_consume("better")))["Produce"] == "executed"
+
+
+def test_what_is_not_to_be_cached_runs_again(run):
+    run(*_produce_and_consume("good"))
+    again = run(*_produce_and_consume("good"), uncached=["Consume"])
+    assert _states(again) == {"Produce": "cached", "Consume": "executed"}
 
 
 def test_a_failure_ends_the_run_and_is_tried_again(run):

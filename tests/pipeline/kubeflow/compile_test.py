@@ -86,7 +86,7 @@ def test_what_looks_at_the_world_is_not_cached(documents):
         for name, task in tasks.items()
         if not task.get("cachingOptions", {}).get("enableCache")
     }
-    assert uncached == {"CorpusFingerprint", "LastPushedVersion"}
+    assert uncached == {"CorpusFingerprint", "LastPushedVersion", "ModelPusher"}
 
 
 def test_steps_get_their_resources(documents):
