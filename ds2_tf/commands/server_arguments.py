@@ -16,11 +16,17 @@ if TYPE_CHECKING:
 
 
 def add_tls_arguments(parser: argparse._ActionsContainer) -> None:
-    """Adds the files of an encrypted connection."""
+    """Adds what an encrypted connection takes."""
+    parser.add_argument(
+        "--tls",
+        action="store_true",
+        help="talk to the server over TLS, and trust the public authorities that gRPC knows, or "
+        "those of GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+    )
     parser.add_argument(
         "--server-ca",
         metavar="FILE",
-        help="talk to the server over TLS and trust this certificate (PEM)",
+        help="talk to the server over TLS, and trust this certificate (PEM) alone",
     )
     parser.add_argument(
         "--client-certificate",
@@ -42,9 +48,9 @@ def tls_credentials(args: argparse.Namespace) -> grpc.ChannelCredentials | None:
 
     if bool(args.client_certificate) != bool(args.client_key):
         raise UserError("--client-certificate and --client-key go together.")
-    if not args.server_ca:
+    if not (args.tls or args.server_ca):
         if args.client_certificate:
-            raise UserError("--client-certificate needs --server-ca, for TLS.")
+            raise UserError("--client-certificate needs TLS: --tls or --server-ca.")
         return None
     return grpc.ssl_channel_credentials(
         root_certificates=_read(args.server_ca),

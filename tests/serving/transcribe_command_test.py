@@ -2,6 +2,9 @@
 """`ds2 transcribe --server`, against a server with a model whose arithmetic is known."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -88,4 +91,30 @@ def test_certificates_on_both_sides(
     status, _, (error,) = transcribe(*words, *trust, *known[:2])
     assert status == 1 and "go together" in error
     status, _, (error,) = transcribe(*words, *known)
-    assert status == 1 and "needs --server-ca" in error
+    assert status == 1 and "--tls or --server-ca" in error
+
+
+def test_tls_with_the_authorities_that_everyone_trusts(
+    start_server, speech_base_path, helpers, ssl_config_file, authority, tmp_path
+):
+    config = helpers.single_model_config("ds2", speech_base_path)
+    server, _ = start_server(config, ssl_config_file=ssl_config_file())
+    (tmp_path / "1.wav").write_bytes(wav_bytes(np.full(16000, 0.1), 16000))
+    command = [sys.executable, "-m", "ds2_tf.cli", "transcribe", "--timeout", "5", "--tls", "1.wav"]
+    command += ["--server", server.address.replace("127.0.0.1", "localhost")]
+
+    def run(**environment) -> subprocess.CompletedProcess:
+        # gRPC reads its roots once in a process.
+        return subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    ours = authority.write_to(tmp_path)["ca"]
+    trusted = run(GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=str(ours))
+    assert (trusted.returncode, trusted.stdout.strip()) == (0, "samples 16000"), trusted.stderr
+    assert run().returncode == 1
