@@ -18,6 +18,8 @@ class Recurrent(keras.layers.Layer):
 
     W x is one matrix product over all steps and both directions; B is sequence-wise batch
     normalization on that term alone; the loop does only what depends on the step before.
+    cuDNN's layers, on GPUs, take no such normalization between the projection and the recurrence,
+    for they compute both in one.
 
     Args:
         units: size of the state, and of the output.
