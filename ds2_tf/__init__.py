@@ -20,6 +20,7 @@ _HOMES = {
     "RecordData": "ds2_tf.training.data",
     "SpectrogramConfig": "ds2_tf.audio.spectrogram",
     "StreamingRecognizer": "ds2_tf.streaming.recognizer",
+    "align_words": "ds2_tf.decoding.forced_alignment",
     "endless": "ds2_tf.training.data",
     "export_saved_model": "ds2_tf.export.saved_model",
     "greedy_decode": "ds2_tf.decoding.greedy",

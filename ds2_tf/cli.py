@@ -25,6 +25,8 @@ COMMANDS = {
         "check": "ds2_tf.commands.corpus_check",
         "stats": "ds2_tf.commands.corpus_stats",
         "alphabet": "ds2_tf.commands.corpus_alphabet",
+        "align": "ds2_tf.commands.corpus_align",
+        "splice": "ds2_tf.commands.corpus_splice",
     },
     "model": {
         "describe": "ds2_tf.commands.model_describe",
@@ -50,7 +52,7 @@ COMMANDS = {
 
 _GROUP_HELP = {
     "lm": "language models and decoder packages",
-    "corpus": "download, import, check and describe corpora",
+    "corpus": "download, import, check, describe, align and splice corpora",
     "model": "describe networks",
     "pipeline": "the TFX pipeline, and its ingestion alone",
 }

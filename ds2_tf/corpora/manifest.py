@@ -16,6 +16,8 @@ from ds2_tf.errors import UserError
 FIELDS = ("id", "audio", "transcript", "duration", "speaker", "split")
 _TEXT_FIELDS = ("id", "audio", "transcript", "speaker", "split")
 _REQUIRED_FIELDS = ("id", "audio", "transcript")
+# The further field of word times: a list of [word, start, end] in seconds.
+WORDS_FIELD = "words"
 
 
 class ManifestError(UserError):
@@ -139,6 +141,17 @@ def write_manifest(path: str | os.PathLike, utterances: Iterable[Utterance]) -> 
 def resolve_audio(utterance: Utterance, manifest_path: str | os.PathLike) -> str:
     """The path of an utterance's recording, given where its manifest lies."""
     return os.path.join(os.path.dirname(os.fspath(manifest_path)), utterance.audio)
+
+
+def moved(
+    utterance: Utterance, manifest_path: str | os.PathLike, new_path: str | os.PathLike
+) -> Utterance:
+    """The same utterance for a manifest that lies elsewhere; an absolute path is kept."""
+    if os.path.isabs(utterance.audio):
+        return utterance
+    audio = resolve_audio(utterance, manifest_path)
+    relative = os.path.relpath(audio, os.path.dirname(os.path.abspath(new_path)))
+    return dataclasses.replace(utterance, audio=relative)
 
 
 def split_order(split: str) -> tuple[int, str]:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from ds2_tf.decoding.forced_alignment import Word, words_of
 from ds2_tf.decoding.native_library import HypothesisData, SearchOptions, native_library
 from ds2_tf.decoding.ngram_model import SPACE_TOKEN, NgramModel
 from ds2_tf.errors import UserError
@@ -71,21 +72,6 @@ class BeamOptions:
             raise UserError(f"cumulative must be in (0, 1], got {self.cumulative}.")
         if self.beam_threshold <= 0:
             raise UserError(f"beam_threshold must be positive, got {self.beam_threshold}.")
-
-
-@dataclasses.dataclass(frozen=True)
-class Word:
-    """A word and when it is said in the best alignment, in output frames of the network.
-
-    Attributes:
-        text: the word.
-        start: its first frame.
-        end: the frame after its last.
-    """
-
-    text: str
-    start: int
-    end: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -339,20 +325,7 @@ class DecodingStream:
         native_library().ds2_stream_align(
             self._handle, array.ctypes.data, len(labels), spans.ctypes.data
         )
-        first, end = spans[:, 0].tolist(), spans[:, 1].tolist()
-        alphabet = self._search.alphabet
-        if " " in alphabet.characters:
-            (space,) = alphabet.encode(" ")
-            cuts = [index for index, label in enumerate(labels) if label == space]
-            parts = zip([0, *(cut + 1 for cut in cuts)], [*cuts, len(labels)])
-        else:
-            # Every label is a word of its own.
-            parts = zip(range(len(labels)), range(1, len(labels) + 1))
-        return tuple(
-            Word(alphabet.decode(labels[start:stop]), first[start], end[stop - 1])
-            for start, stop in parts
-            if start < stop
-        )
+        return words_of(labels, spans, self._search.alphabet)
 
 
 def _lines(items: Iterable[str]) -> bytes:

@@ -7,7 +7,8 @@ import dataclasses
 
 import numpy as np
 
-from ds2_tf.decoding.beam_search import Partial, Word
+from ds2_tf.decoding.beam_search import Partial
+from ds2_tf.decoding.forced_alignment import Word
 from ds2_tf.text.alphabet import BLANK, Alphabet
 
 _SPACE = " "

@@ -73,6 +73,18 @@ _FUNCTIONS = {
         [_POINTER, ctypes.c_int64, _POINTER, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64)],
     ),
     "ds2_stream_finish": (_POINTER, [_POINTER, ctypes.c_int32]),
+    "ds2_align": (
+        None,
+        [
+            _POINTER,
+            ctypes.c_int64,
+            ctypes.c_int64,
+            ctypes.c_int32,
+            _POINTER,
+            ctypes.c_int64,
+            _POINTER,
+        ],
+    ),
     "ds2_stream_align": (None, [_POINTER, _POINTER, ctypes.c_int64, _POINTER]),
     "ds2_result_delete": (None, [_POINTER]),
     "ds2_result_size": (ctypes.c_int64, [_POINTER]),

@@ -54,6 +54,13 @@ struct Result {
   std::vector<ds2::Hypothesis> hypotheses;
 };
 
+void WriteSpans(const std::vector<std::pair<int64_t, int64_t>>& from, int64_t* spans) {
+  for (const auto& [first, end] : from) {
+    *spans++ = first;
+    *spans++ = end;
+  }
+}
+
 struct HypothesisData {
   const int32_t* labels;
   int64_t num_labels;
@@ -196,10 +203,15 @@ void ds2_result_get(const Result* result, int64_t index, HypothesisData* data) {
 // First frame, and the one after the last, of each label of a text: `spans` is [num_labels, 2].
 void ds2_stream_align(const ds2::Stream* stream, const int32_t* labels, int64_t num_labels,
                       int64_t* spans) {
-  for (const auto& [first, end] : stream->Align({labels, labels + num_labels})) {
-    *spans++ = first;
-    *spans++ = end;
-  }
+  WriteSpans(stream->Align({labels, labels + num_labels}), spans);
+}
+
+// The same for [num_frames, alphabet_size] log probabilities; -1 where no alignment is possible.
+// `space` is the label of white space, or -1 where the alphabet has none.
+void ds2_align(const float* log_probs, int64_t num_frames, int64_t alphabet_size, int32_t space,
+               const int32_t* labels, int64_t num_labels, int64_t* spans) {
+  const ds2::Lattice lattice({labels, labels + num_labels}, space);
+  WriteSpans(lattice.Align({log_probs, num_frames, alphabet_size}), spans);
 }
 
 }  // extern "C"

@@ -8,8 +8,15 @@ import wave
 import numpy as np
 import pytest
 
-from ds2_tf.commands import corpus_alphabet, corpus_check, corpus_import, corpus_stats
-from ds2_tf.corpora.manifest import read_manifest
+from ds2_tf.commands import (
+    corpus_align,
+    corpus_alphabet,
+    corpus_check,
+    corpus_import,
+    corpus_splice,
+    corpus_stats,
+)
+from ds2_tf.corpora.manifest import Utterance, read_manifest, write_manifest
 from ds2_tf.corpora.rejection import TooManyRejections
 from ds2_tf.text.alphabet import Alphabet
 
@@ -46,6 +53,23 @@ def manifest(folder, tmp_path, capsys):
     assert run(corpus_import, "directory", folder, "--output", path, "--quiet") == 0
     capsys.readouterr()
     return path
+
+
+@pytest.fixture
+def write_words(tmp_path):
+    """A function that writes a second of noise for each text, and a manifest of them."""
+
+    def write(texts, splits=()):
+        utterances = []
+        for number, (name, text) in enumerate(texts.items()):
+            samples = np.random.default_rng(number).integers(-9000, 9000, 16000)
+            write_wav(tmp_path / f"{name}.wav", samples)
+            split = dict(splits).get(name, "train")
+            utterances.append(Utterance(name, f"{name}.wav", text, split=split))
+        write_manifest(tmp_path / "words.jsonl", utterances)
+        return tmp_path / "words.jsonl"
+
+    return write
 
 
 class TestImport:
@@ -192,3 +216,39 @@ def test_alphabet(tmp_path, capsys):
     assert run(corpus_alphabet, *words) == 0
     assert Alphabet.load(output) == Alphabet([*" acefhmté", "th"])
     assert capsys.readouterr().out == f"9 characters, 1 bigrams in {output}\n"
+
+
+class TestAlignAndSplice:
+    def test_one_after_the_other(self, tiny_model_directory, tmp_path, write_words, capsys):
+        manifest = write_words({"u0": "a b", "u1": "b ab", "u2": "a"}, splits={"u2": "dev"})
+        aligned = tmp_path / "elsewhere" / "aligned.jsonl"
+        words = ("--model", tiny_model_directory, "--output", aligned, "--split", "train")
+        assert run(corpus_align, manifest, *words) == 0
+        assert "2 utterances aligned" in capsys.readouterr().out
+        first, second, other = read_manifest(aligned)
+        assert (aligned.parent / first.audio).resolve() == tmp_path / "u0.wav"
+        assert other.extra == {}
+        for utterance in (first, second):
+            times = utterance.extra["words"]
+            assert [text for text, _, _ in times] == utterance.transcript.split()
+            starts_and_ends = [time for _, *both in times for time in both]
+            assert starts_and_ends == sorted(starts_and_ends)
+            assert 0 <= starts_and_ends[0] and starts_and_ends[-1] <= 1
+        output = tmp_path / "spliced"
+        assert run(corpus_splice, aligned, "-o", output, "--copies", "2", "-q", "--json") == 0
+        made = json.loads(capsys.readouterr().out)
+        assert (made["utterances"], made["spliced"]) == (2, 4)
+        assert len(list(read_manifest(output / "manifest.jsonl"))) == 7
+
+    def test_what_is_too_long_for_its_recording(
+        self, tiny_model_directory, tmp_path, write_words, capsys
+    ):
+        manifest = write_words({"u0": "a b", "u1": "ab " * 40})
+        words = ("--model", tiny_model_directory, "--output", tmp_path / "aligned.jsonl")
+        with pytest.raises(TooManyRejections, match="u1: too-short-for-transcript"):
+            run(corpus_align, manifest, *words)
+        assert not (tmp_path / "aligned.jsonl").exists()
+        assert run(corpus_align, manifest, *words, "--max-bad-share", "0.5") == 0
+        assert "u1: too-short-for-transcript" in capsys.readouterr().out
+        known, unknown = read_manifest(tmp_path / "aligned.jsonl")
+        assert "words" in known.extra and "words" not in unknown.extra
