@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ds2_tf.audio.samples import as_float_samples
 from ds2_tf.audio.segmentation import DEFAULT_LIMIT_SECONDS, Pieces
+from ds2_tf.errors import UserError
 from ds2_tf.streaming.results import Transcript
 
 if TYPE_CHECKING:
@@ -104,7 +106,7 @@ class Recognizer:
         """Transcribes recordings of any length, with the times of the words.
 
         Args:
-            recordings: float32 samples [N] each, in [-1, 1], at `sample_rate`.
+            recordings: samples [N] each at `sample_rate`: float in [-1, 1], or int16.
             limit_seconds: longer recordings go through the network in pieces, cut where nobody
                 speaks; None cuts nothing. Defaults to 20.
             decoder: such as `Decoder.load(path)`. Defaults to greedy decoding.
@@ -116,10 +118,14 @@ class Recognizer:
             One transcript a recording, in their order.
 
         Raises:
-            UserError: the limit is under a second, or the decoder is for another alphabet.
+            UserError: the recordings are no samples, the limit is under a second, the decoder is
+                for another alphabet, or alternatives are asked for without one.
         """
         from ds2_tf.decoding.joining import decode_joined
 
+        if isinstance(recordings, np.ndarray) and recordings.ndim == 1:
+            raise UserError("Expected a list of recordings, got one: put it in a list.")
+        recordings = [as_float_samples(samples) for samples in recordings]
         pieces = Pieces(recordings, self.sample_rate, limit_seconds=limit_seconds)
         log_probs = [r.log_probs for r in self.recognize(pieces, progress=progress)]
         transcripts = decode_joined(
@@ -143,7 +149,7 @@ class Recognizer:
         """Puts recordings through the network, each as a whole, and reads them greedily.
 
         Args:
-            recordings: float32 samples [N] each, in [-1, 1], at `sample_rate`.
+            recordings: samples [N] each at `sample_rate`: float in [-1, 1], or int16.
             progress: called with the seconds of audio done since the last call.
 
         Returns:
@@ -158,7 +164,7 @@ class Recognizer:
             width = -(-max(longest, 1) // multiple) * multiple
             padded = np.zeros((len(batch), width), np.float32)
             for row, index in enumerate(batch):
-                padded[row, : len(recordings[index])] = recordings[index]
+                padded[row, : len(recordings[index])] = as_float_samples(recordings[index])
             lengths = np.array([len(recordings[index]) for index in batch], np.int32)
             scores, frames = (x.numpy() for x in self._log_probs(padded, lengths))
             texts = greedy_decode(scores, frames, self.alphabet)

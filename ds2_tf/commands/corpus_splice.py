@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make more utterances to train on out of pieces that the same speakers said in others.
+"""Make more utterances to train on out of phrases that the same speakers said in others.
 
 Recordings are cut at pauses between words, and put together in new orders. It helps where there is
 less than an hour or so to train on, from which a network learns whole sentences by heart. The
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(made))
     else:
         print(
-            f"{made['spliced']} utterances, {made['hours']:.2f} h, spliced from {made['pieces']} "
-            f"pieces of {made['utterances']}; the manifest of all is {args.output}/manifest.jsonl"
+            f"{made['spliced']} utterances, {made['hours']:.2f} h, spliced from {made['phrases']} "
+            f"phrases of {made['utterances']}; the manifest of all is {args.output}/manifest.jsonl"
         )
     return 0

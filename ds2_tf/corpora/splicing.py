@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""New utterances out of pieces that their speakers said in others.
+"""New utterances out of phrases that their speakers said in others.
 
 A recurrent network that has few utterances to learn from remembers which words follow each other.
-Here recordings are cut at pauses between words, and pieces of one speaker are put together anew:
+Here recordings are cut at pauses between words, and phrases of one speaker are put together anew:
 the words stay those that the speaker said, the sentences do not.
 """
 
@@ -37,15 +37,15 @@ _REACH_SECONDS = 0.02
 # A pause is as quiet as this, where 0 is the background of the recording and 1 its speech.
 _PAUSE_LOUDNESS = 0.3
 _FADE_SAMPLES = SAMPLE_RATE // 100
-# How often a piece is replaced, one is put after an utterance of a single piece, and the pieces are
-# put in another order.
+# How often a phrase is replaced, how often one is put after an utterance that has a single one, and
+# how often the phrases are put in another order.
 _REPLACED, _LENGTHENED, _SHUFFLED = 0.75, 0.7, 0.3
 # What comes out longer is cut in half.
 _MAX_SAMPLES = 12 * SAMPLE_RATE
 
 
 @dataclasses.dataclass(frozen=True)
-class Piece:
+class Phrase:
     """Words between two pauses of a recording.
 
     Attributes:
@@ -66,9 +66,9 @@ class Piece:
         return all(len(word) == 1 for word in self.words)
 
 
-def cut_at_pauses(
+def cut_between_words(
     audio: str, samples: np.ndarray, words: Sequence[tuple[str, float, float]]
-) -> list[Piece]:
+) -> list[Phrase]:
     """Cuts a recording wherever the speaker pauses between two words.
 
     Args:
@@ -77,14 +77,14 @@ def cut_at_pauses(
         words: each with its start and end in seconds, of `ds2 corpus align` or another aligner.
 
     Returns:
-        Pieces that together are the whole recording; one at least where there is a word.
+        Phrases that together are the whole recording; one at least where there is a word.
     """
     loudness = _loudness(samples)
-    pieces, start, texts = [], 0, []
+    phrases, start, texts = [], 0, []
     for index, (text, _, end) in enumerate(words):
         texts.append(text)
         if index == len(words) - 1:
-            pieces.append(Piece(audio, start, len(samples), tuple(texts)))
+            phrases.append(Phrase(audio, start, len(samples), tuple(texts)))
             break
         first = round((end - _REACH_SECONDS) * SAMPLE_RATE / _STEP)
         next_start = words[index + 1][1]
@@ -95,9 +95,9 @@ def cut_at_pauses(
         quietest = first + int(np.argmin(between))
         background, speech = np.percentile(loudness, [10, 90])
         if loudness[quietest] - background < _PAUSE_LOUDNESS * max(speech - background, 1.0):
-            pieces.append(Piece(audio, start, quietest * _STEP, tuple(texts)))
+            phrases.append(Phrase(audio, start, quietest * _STEP, tuple(texts)))
             start, texts = quietest * _STEP, []
-    return pieces
+    return phrases
 
 
 def _loudness(samples: np.ndarray) -> np.ndarray:
@@ -109,42 +109,42 @@ def _loudness(samples: np.ndarray) -> np.ndarray:
 
 
 def put_together_anew(
-    utterances: Sequence[Sequence[Piece]],
+    utterances: Sequence[Sequence[Phrase]],
     speakers: Sequence[str],
     copies: int,
     generator: np.random.Generator,
-) -> Iterator[list[Piece]]:
+) -> Iterator[list[Phrase]]:
     """Makes other utterances of each.
 
     Args:
-        utterances: their pieces.
-        speakers: who says each utterance; pieces of one speaker take each other's places.
+        utterances: their phrases.
+        speakers: who says each utterance; phrases of one speaker take each other's places.
         copies: how many to make of each utterance.
         generator: chooses.
 
     Yields:
-        Pieces: the first copy of every utterance, then the second, and so on.
+        Phrases: the first copy of every utterance, then the second, and so on.
     """
-    alike: dict[tuple[str, bool], list[Piece]] = collections.defaultdict(list)
-    for pieces, speaker in zip(utterances, speakers):
-        for piece in pieces:
-            alike[speaker, piece.is_spelled].append(piece)
+    alike: dict[tuple[str, bool], list[Phrase]] = collections.defaultdict(list)
+    for phrases, speaker in zip(utterances, speakers):
+        for phrase in phrases:
+            alike[speaker, phrase.is_spelled].append(phrase)
 
-    def another(speaker: str, piece: Piece) -> Piece:
-        choices = alike[speaker, piece.is_spelled]
+    def another(speaker: str, phrase: Phrase) -> Phrase:
+        choices = alike[speaker, phrase.is_spelled]
         return choices[generator.integers(len(choices))]
 
     for _ in range(copies):
-        for pieces, speaker in zip(utterances, speakers):
+        for phrases, speaker in zip(utterances, speakers):
             new = [
-                another(speaker, piece) if generator.random() < _REPLACED else piece
-                for piece in pieces
+                another(speaker, phrase) if generator.random() < _REPLACED else phrase
+                for phrase in phrases
             ]
             if len(new) == 1 and generator.random() < _LENGTHENED:
                 new.append(another(speaker, new[0]))
             if generator.random() < _SHUFFLED:
                 new = [new[index] for index in generator.permutation(len(new))]
-            if len(new) > 1 and sum(piece.stop - piece.start for piece in new) > _MAX_SAMPLES:
+            if len(new) > 1 and sum(phrase.stop - phrase.start for phrase in new) > _MAX_SAMPLES:
                 new = new[: len(new) // 2]
             yield new
 
@@ -176,7 +176,7 @@ def splice_corpus(
         progress: show bars on standard error. Defaults to true.
 
     Returns:
-        `utterances` that were spliced, `pieces` that they have, `spliced` new utterances and their
+        `utterances` that were spliced, `phrases` that they have, `spliced` new utterances and their
         `hours`.
 
     Raises:
@@ -191,9 +191,9 @@ def splice_corpus(
             f"No utterance of the split {split!r} in {manifest_path} has the times of its words: "
             "`ds2 corpus align MANIFEST --model DIR --output FILE` adds them."
         )
-    pieces = list(
+    phrases = list(
         map_in_processes(
-            functools.partial(_pieces_of, manifest_path=os.fspath(manifest_path), raw=raw),
+            functools.partial(_phrases_of, manifest_path=os.fspath(manifest_path), raw=raw),
             chosen,
             description="Cutting",
             jobs=jobs,
@@ -202,7 +202,7 @@ def splice_corpus(
     )
     # Whose speaker is not known stays alone.
     speakers = [u.speaker or f"utterance {u.id}" for u in chosen]
-    made = list(put_together_anew(pieces, speakers, copies, np.random.default_rng(seed)))
+    made = list(put_together_anew(phrases, speakers, copies, np.random.default_rng(seed)))
     output = pathlib.Path(output_directory)
     (output / "spliced").mkdir(parents=True, exist_ok=True)
     names = [f"{u.id}-s{copy}" for copy in range(copies) for u in chosen]
@@ -218,7 +218,7 @@ def splice_corpus(
         Utterance(
             id=name,
             audio=str(path.relative_to(output)),
-            transcript=" ".join(" ".join(piece.words) for piece in new),
+            transcript=" ".join(" ".join(phrase.words) for phrase in new),
             duration=duration,
             speaker=utterance.speaker,
             split=split,
@@ -231,13 +231,13 @@ def splice_corpus(
     write_manifest(new_path, [*(moved(u, manifest_path, new_path) for u in everything), *spliced])
     return {
         "utterances": len(chosen),
-        "pieces": sum(map(len, pieces)),
+        "phrases": sum(map(len, phrases)),
         "spliced": len(spliced),
         "hours": sum(u.duration for u in spliced) / 3600,
     }
 
 
-def _pieces_of(utterance: Utterance, *, manifest_path: str, raw: RawFormat | None) -> list[Piece]:
+def _phrases_of(utterance: Utterance, *, manifest_path: str, raw: RawFormat | None) -> list[Phrase]:
     words = utterance.extra[WORDS_FIELD]
     try:
         words = [(str(text), float(start), float(end)) for text, start, end in words]
@@ -253,26 +253,26 @@ def _pieces_of(utterance: Utterance, *, manifest_path: str, raw: RawFormat | Non
             f"{utterance.transcript!r}: align the corpus again."
         )
     path = resolve_audio(utterance, manifest_path)
-    return cut_at_pauses(path, read_audio(path, sample_rate=SAMPLE_RATE, raw=raw), words)
+    return cut_between_words(path, read_audio(path, sample_rate=SAMPLE_RATE, raw=raw), words)
 
 
-def _write(item: tuple[Sequence[Piece], pathlib.Path], *, raw: RawFormat | None) -> float:
-    """Writes pieces one after another, and returns the seconds that they last."""
+def _write(item: tuple[Sequence[Phrase], pathlib.Path], *, raw: RawFormat | None) -> float:
+    """Writes phrases one after another, and returns the seconds that they last."""
     import soundfile
 
-    pieces, path = item
+    phrases, path = item
     recordings: Mapping[str, np.ndarray] = {
         audio: read_audio(audio, sample_rate=SAMPLE_RATE, raw=raw)
-        for audio in {piece.audio for piece in pieces}
+        for audio in {phrase.audio for phrase in phrases}
     }
-    sounds = [_faded(recordings[piece.audio][piece.start : piece.stop]) for piece in pieces]
+    sounds = [_faded(recordings[phrase.audio][phrase.start : phrase.stop]) for phrase in phrases]
     samples = np.concatenate(sounds)
     soundfile.write(path, samples, SAMPLE_RATE)
     return len(samples) / SAMPLE_RATE
 
 
 def _faded(samples: np.ndarray) -> np.ndarray:
-    """Samples that begin and end in silence, so that nothing clicks where pieces meet."""
+    """Samples that begin and end in silence, so that nothing clicks where phrases meet."""
     length = min(_FADE_SAMPLES, len(samples) // 2)
     ramp = np.linspace(0, 1, length, dtype=np.float32)
     faded = samples.copy()

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from ds2_tf.decoding.beam_search import BeamSearch, DecodingStream, Hypothesis
+from ds2_tf.decoding.forced_alignment import Word
 from ds2_tf.decoding.ngram_model import NgramModel
 from ds2_tf.decoding.package import load_package
 from ds2_tf.decoding.parallel import decode_many
@@ -58,6 +59,11 @@ class RankedText:
     def text(self) -> str:
         """Words with single spaces between them."""
         return self.hypothesis.text
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words and when they are said, in output frames of the network."""
+        return self.hypothesis.words
 
     def to_dict(self) -> dict:
         """Text and scores as JSON types, without the words' times."""
@@ -132,7 +138,15 @@ class Decoder:
         total: int | None = None,
         progress: bool = False,
     ) -> Iterator[list[RankedText]]:
-        """Yields the best texts of each utterance, in order; see `decode_many`."""
+        """Yields the best texts of each utterance, in order, decoded on several threads.
+
+        Args:
+            utterances: float [frames, labels] each, as for `decode`; read as they are needed.
+            num_best: most texts. Defaults to 1.
+            threads: at the same time. Defaults to the number of processors.
+            total: how many utterances there are, for the progress.
+            progress: show a bar on standard error. Defaults to False.
+        """
         for hypotheses in decode_many(
             self.search,
             utterances,
@@ -144,7 +158,10 @@ class Decoder:
             yield self._rank(hypotheses, num_best)
 
     def stream(self) -> DecodingStream:
-        """Starts an utterance that comes in pieces; `finish` rescores it."""
+        """Starts an utterance that comes in pieces: `push` them, ask for the `partial` text.
+
+        At the end, give it to `Decoder.finish`; its own `finish` does not rescore.
+        """
         return self.search.stream()
 
     def finish(self, stream: DecodingStream, num_best: int = 1) -> list[RankedText]:
@@ -161,3 +178,23 @@ class Decoder:
         return [
             RankedText(item.hypothesis, item.total, item.log_p_lm) for item in rescored[:num_best]
         ]
+
+
+def as_decoder(decoder: Decoder | BeamSearch | None, alphabet: Alphabet) -> Decoder | None:
+    """A decoder or a search as a decoder, checked against the alphabet of the network.
+
+    Raises:
+        UserError: it is for another alphabet, or is something else, such as a path.
+    """
+    if decoder is None:
+        return None
+    if isinstance(decoder, BeamSearch):
+        decoder = Decoder(decoder)
+    if not isinstance(decoder, Decoder):
+        raise UserError(f"Expected a decoder, such as Decoder.load(path), got {decoder!r}.")
+    if decoder.search.alphabet != alphabet:
+        raise UserError(
+            f"The decoder is for {decoder.search.alphabet}, and the model has {alphabet}: make a "
+            "decoder package for this model with ds2 lm package."
+        )
+    return decoder

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ds2_tf.decoding.beam_search import BeamSearch
-from ds2_tf.decoding.decoder import Decoder
+from ds2_tf.decoding.decoder import Decoder, as_decoder
 from ds2_tf.decoding.greedy_stream import GreedyStream
 from ds2_tf.errors import UserError
 from ds2_tf.streaming.results import TimedWord, Transcript
@@ -46,15 +46,12 @@ def decode_joined(
         Its duration is the end of its last output frame.
 
     Raises:
-        UserError: the decoder or the log probabilities are of another alphabet.
+        UserError: the decoder or the log probabilities are of another alphabet, or alternatives are
+            asked for without a decoder.
     """
-    if isinstance(decoder, BeamSearch):
-        decoder = Decoder(decoder)
-    if decoder is not None and decoder.search.alphabet != alphabet:
-        raise UserError(
-            f"The decoder is for {decoder.search.alphabet}, and the model has {alphabet}: make a "
-            "decoder package for this model with ds2 lm package."
-        )
+    decoder = as_decoder(decoder, alphabet)
+    if num_best and decoder is None:
+        raise UserError("Alternatives (num_best) take a decoder: greedy decoding finds one text.")
 
     def decode(pieces: Sequence[tuple[float, np.ndarray]]) -> Transcript:
         return _decode(pieces, frame_seconds, alphabet, decoder, num_best)
@@ -82,18 +79,17 @@ def _decode(pieces, frame_seconds, alphabet, decoder, num_best) -> Transcript:
 
     if decoder:
         alternatives = tuple(decoder.finish(stream, max(num_best, 1)))
-        best, total = alternatives[0].hypothesis, alternatives[0].total
+        best = alternatives[0]
     else:
         alternatives = ()
         best, *_ = stream.finish()
-        total = best.total
     words = tuple(
         TimedWord(word.text, seconds(word.start, word.start), seconds(word.end, word.start))
         for word in best.words
     )
     start, log_probs = pieces[-1]
     duration = start + len(log_probs) * frame_seconds
-    return Transcript(best.text, words, total, duration, alternatives[:num_best])
+    return Transcript(best.text, words, best.total, duration, alternatives[:num_best])
 
 
 def _border_frame(alphabet: Alphabet) -> np.ndarray:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import keras
 
 from ds2_tf import layers
-from ds2_tf.config import ModelConfig, from_dict, to_dict
+from ds2_tf.config import ModelConfig, Recipe, from_dict, to_dict
+from ds2_tf.text.alphabet import Alphabet
 
 
 @keras.saving.register_keras_serializable(package="ds2_tf")
@@ -38,6 +39,11 @@ class DeepSpeech2(keras.Model):
     def __init__(
         self, config: ModelConfig, num_labels: int, num_bins: int = 161, dtype=None, **kwargs
     ):
+        if not isinstance(config, ModelConfig):
+            raise TypeError(
+                f"config must be a ds2_tf.ModelConfig, such as ds2_tf.preset('tiny').model; got "
+                f"{config!r}."
+            )
         # The model itself must not cast its inputs: their mantissa is needed until normalized.
         super().__init__(dtype="float32", **kwargs)
         self.config = config
@@ -49,6 +55,16 @@ class DeepSpeech2(keras.Model):
         )
         self.stack = [*self._front_end(), *self._recurrent_layers(), *self._output_layers()]
         self.build({"spectrogram": (None, None, num_bins), "num_frames": (None,)})
+
+    @classmethod
+    def from_recipe(cls, recipe: Recipe) -> DeepSpeech2:
+        """The network of a recipe: its outputs, bins and precision, with random weights."""
+        return cls(
+            recipe.model,
+            Alphabet(recipe.alphabet).size,
+            recipe.features.num_bins,
+            dtype=recipe.training.precision,
+        )
 
     def _front_end(self):
         yield AddChannel(name="add_channel", dtype=self.policy)

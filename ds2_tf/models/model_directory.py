@@ -14,7 +14,7 @@ import pathlib
 import zipfile
 
 from ds2_tf.audio.spectrogram import FEATURE_VERSION, SpectrogramConfig
-from ds2_tf.config import ModelConfig, from_dict, to_dict
+from ds2_tf.config import ModelConfig, Recipe, from_dict, to_dict
 from ds2_tf.errors import UserError
 from ds2_tf.text.alphabet import Alphabet
 
@@ -42,9 +42,14 @@ class ModelDescription:
     feature_version: int = FEATURE_VERSION
     format_version: int = FORMAT_VERSION
 
+    @classmethod
+    def from_recipe(cls, recipe: Recipe) -> ModelDescription:
+        """That of the network which a recipe makes."""
+        return cls(recipe.model, recipe.alphabet, recipe.features)
+
 
 def save_model(
-    directory: str | os.PathLike, network, description: ModelDescription, card: str
+    directory: str | os.PathLike, network, description: ModelDescription, card: str = ""
 ) -> None:
     """Writes a model directory.
 
@@ -52,7 +57,7 @@ def save_model(
         directory: created where it is missing; a model in it is replaced.
         network: a `ds2_tf.models.deep_speech_2.DeepSpeech2`.
         description: see `ModelDescription`.
-        card: the text of the model card, Markdown.
+        card: the text of the model card, Markdown. Defaults to an empty one.
     """
     import yaml
 

@@ -8,7 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
+from ds2_tf.audio.samples import as_float_samples
 from ds2_tf.decoding.beam_search import BeamSearch, Partial
+from ds2_tf.decoding.decoder import Decoder, as_decoder
 from ds2_tf.decoding.greedy_stream import GreedyStream
 from ds2_tf.errors import UserError
 from ds2_tf.streaming.results import StreamInfo, TimedWord, Transcript
@@ -47,8 +49,8 @@ class RecognitionStream:
 
     Args:
         network: hears the chunks.
-        decoder: a `BeamSearch`, such as `load_package(path).search()` makes. Defaults to greedy
-            decoding.
+        decoder: such as `Decoder.load(path)`; its rescoring, where it has one, ranks the texts at
+            the end. Defaults to greedy decoding.
         chunk_seconds: audio per step. Defaults to 0.1.
         sample_rate: samples per second of what is fed; resampled where it is not the network's.
             Defaults to the network's.
@@ -65,19 +67,16 @@ class RecognitionStream:
         self,
         network: StreamingNetwork,
         *,
-        decoder: BeamSearch | None = None,
+        decoder: Decoder | BeamSearch | None = None,
         chunk_seconds: float = 0.1,
         sample_rate: int | None = None,
     ):
         self.info = network.info
         self.latency = 0.0
         self._network = network
-        if decoder is not None and decoder.alphabet != self.info.alphabet:
-            raise UserError(
-                f"The decoder is for {decoder.alphabet}, and the model has {self.info.alphabet}: "
-                "make a decoder package for this model with ds2 lm package."
-            )
-        self._decoding = decoder.stream() if decoder else GreedyStream(self.info.alphabet)
+        self._decoder = as_decoder(decoder, self.info.alphabet)
+        alphabet = self.info.alphabet
+        self._decoding = self._decoder.stream() if self._decoder else GreedyStream(alphabet)
         self._chunk = round(chunk_seconds * self.info.sample_rate)
         if self._chunk < 1:
             raise UserError(f"A chunk must be at least a sample, got {chunk_seconds} s.")
@@ -120,7 +119,7 @@ class RecognitionStream:
         """
         if self._transcript is not None:
             raise UserError("This stream is finished: start another one for more audio.")
-        samples = _as_float(samples)
+        samples = as_float_samples(samples)
         self._num_samples += len(samples)
         if self._resampler:
             samples = self._resampler.resample_chunk(samples)
@@ -153,7 +152,9 @@ class RecognitionStream:
                 self._step(chunk, taken)
                 self._pending = self._pending[taken:]
             self._decoding.push(self._network.finish(self._state))
-            best, *_ = self._decoding.finish()
+            best, *_ = (
+                self._decoder.finish(self._decoding) if self._decoder else self._decoding.finish()
+            )
             seconds = self.info.frame_seconds
             words = tuple(
                 TimedWord(word.text, word.start * seconds, word.end * seconds)
@@ -179,17 +180,3 @@ class RecognitionStream:
         import soxr
 
         return soxr.ResampleStream(self._rate, self.info.sample_rate, 1, dtype="float32")
-
-
-def _as_float(samples: np.ndarray) -> np.ndarray:
-    samples = np.asarray(samples)
-    if samples.ndim == 1 and samples.dtype == np.int16:
-        return samples.astype(np.float32) / np.float32(32768.0)
-    if samples.ndim == 1 and samples.dtype.kind == "f":
-        if not np.isfinite(samples).all():
-            raise UserError("Some of the samples are infinite or not a number.")
-        return samples.astype(np.float32, copy=False)
-    raise UserError(
-        "Expected float samples in [-1, 1] or 16-bit integers, of shape [samples], got "
-        f"{samples.dtype} of shape {list(samples.shape)}."
-    )

@@ -22,6 +22,10 @@ class CTCLoss(keras.losses.Loss):
     labels need has no alignment, and a loss that is very large or infinite: such are to be found
     when a corpus is prepared (`ds2 corpus check`).
 
+    Args:
+        reduction: as in Keras. Defaults to the mean over the batch; None gives float32 [batch].
+        name: of the loss.
+
     Call arguments:
         y_true: int32 [batch, labels], each row padded with -1.
         y_pred: logits, float [batch, frames, labels of the alphabet], label 0 the blank.

@@ -84,6 +84,9 @@ def train(
         initial_model: a model directory to start from: each layer begins with the weights of its
             layer of the same name, where the shapes are the same. Defaults to random weights.
 
+    Returns:
+        What the kept weights reach on dev, of which epoch they are, and the time it took.
+
     Raises:
         UserError: the state is one of another run, or damaged, or nothing can be trained on.
         DivergenceError: the loss is no number any more; the message names the batch.
@@ -94,14 +97,14 @@ def train(
     keras.utils.set_random_seed(config.seed)
     alphabet = Alphabet(recipe.alphabet)
     # Validated outside of the strategy, where Keras would have every device decode everything.
-    network = trained = _make_network(recipe, alphabet)
+    network = trained = DeepSpeech2.from_recipe(recipe)
     network.feature_normalization.set_statistics(statistics.mean, statistics.standard_deviation)
     fresh = None
     if initial_model is not None:
         fresh = take_weights(network, initial_model, recipe.features)
     with strategy.scope():
         if strategy.num_replicas_in_sync > 1:
-            trained = _make_network(recipe, alphabet)
+            trained = DeepSpeech2.from_recipe(recipe)
             _copy_variables(network, trained)
         optimizer = make_optimizer(config)
         optimizer.build(trained.trainable_variables)
@@ -109,7 +112,7 @@ def train(
     average = None
     variables = [*trained.variables, *optimizer.variables, *step.variables]
     if config.average_decay:
-        average = WeightAverage(trained, _make_network(recipe, alphabet), config.average_decay)
+        average = WeightAverage(trained, DeepSpeech2.from_recipe(recipe), config.average_decay)
         variables += average.network.variables
     dev_batches = data.dev()
 
@@ -173,11 +176,10 @@ def train(
     best = history.best
     if writes:
         network.load_weights(history.best_weights)
-        description = ModelDescription(recipe.model, recipe.alphabet, recipe.features)
         save_model(
             output_directory,
             network,
-            description,
+            ModelDescription.from_recipe(recipe),
             model_card(recipe, data, history, initial_model),
         )
         (pathlib.Path(output_directory) / HISTORY_NAME).write_text(history.text(), "utf-8")
@@ -190,12 +192,6 @@ def train(
         best.averaged,
         len(history.epochs),
         time.monotonic() - started,
-    )
-
-
-def _make_network(recipe: Recipe, alphabet: Alphabet) -> DeepSpeech2:
-    return DeepSpeech2(
-        recipe.model, alphabet.size, recipe.features.num_bins, dtype=recipe.training.precision
     )
 
 

@@ -43,5 +43,15 @@ def errors_of(pairs: Iterable[tuple[str, str]]) -> tuple[ErrorCounts, ErrorCount
 
 
 def validate(model: keras.Model, batches, alphabet: Alphabet) -> tuple[ErrorCounts, ErrorCounts]:
-    """Word and character errors of a whole dataset, greedily decoded; see `transcripts`."""
+    """Word and character errors of a whole dataset, greedily decoded.
+
+    Args:
+        model: gives logits, float [batch, frames, labels].
+        batches: dataset of pairs: {"spectrogram", "num_frames"}, and labels, int32 [batch, labels],
+            padded with -1; such as the `dev()` of `AudioData` and `RecordData`.
+        alphabet: decodes labels and outputs.
+
+    Returns:
+        The word errors and the character errors of all utterances together, each with its `rate`.
+    """
     return errors_of(transcripts(model, batches, alphabet))

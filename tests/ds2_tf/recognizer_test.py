@@ -63,3 +63,33 @@ def test_batches_hold_everything_once_within_the_budget(recognizer, monkeypatch,
 def test_no_model(tmp_path):
     with pytest.raises(UserError, match="not a model directory"):
         Recognizer.load(tmp_path)
+
+
+def test_integers_are_what_they_stand_for(recognizer, noise):
+    integers = noise(16000, 3).astype(np.int16)
+    floats = integers.astype(np.float32) / 2**15
+    expected, result = recognizer.transcribe([floats, integers])
+    assert expected.text and result == expected
+    assert recognizer.recognize([integers])[0].text == expected.text
+
+
+@pytest.mark.parametrize(
+    "recordings, message",
+    [
+        (np.zeros(16000, np.float32), "put it in a list"),
+        (["question.flac"], "read_audio"),
+        ([np.zeros((1, 16000), np.float32)], r"float32 of shape \[1, 16000\]"),
+        ([np.zeros(16000, np.int32)], "int32"),
+        ([np.full(16000, np.nan)], "not a number"),
+    ],
+)
+def test_what_is_no_list_of_samples(recognizer, recordings, message):
+    with pytest.raises(UserError, match=message):
+        recognizer.transcribe(recordings)
+
+
+def test_alternatives_and_paths_instead_of_a_decoder(recognizer, recordings):
+    with pytest.raises(UserError, match="take a decoder"):
+        recognizer.transcribe(recordings[:1], num_best=3)
+    with pytest.raises(UserError, match=r"Decoder\.load\(path\), got 'my\.decoder'"):
+        recognizer.transcribe(recordings[:1], decoder="my.decoder")

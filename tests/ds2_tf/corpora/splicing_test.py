@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cutting recordings at pauses, and putting the pieces together anew."""
+"""Cutting recordings at pauses, and putting the phrases together anew."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ import pytest
 
 from ds2_tf.audio.reading import read_audio
 from ds2_tf.corpora.manifest import Utterance, read_manifest, write_manifest
-from ds2_tf.corpora.splicing import Piece, cut_at_pauses, put_together_anew, splice_corpus
+from ds2_tf.corpora.splicing import Phrase, cut_between_words, put_together_anew, splice_corpus
 from ds2_tf.errors import UserError
 
 RATE = 16000
@@ -22,71 +22,71 @@ def _said(*parts):
     ).astype(np.float32)
 
 
-class TestCutAtPauses:
+class TestCutBetweenWords:
     def test_in_the_middle_of_a_pause_and_nowhere_else(self):
         samples = _said((0.001, 0.2), (0.1, 0.5), (0.001, 0.2), (0.1, 0.8), (0.001, 0.2))
         # No pause between the second and the third word.
         words = [("one", 0.3, 0.6), ("two", 1.0, 1.2), ("three", 1.4, 1.6)]
-        first, second = cut_at_pauses("x.wav", samples, words)
+        first, second = cut_between_words("x.wav", samples, words)
         assert (first.words, second.words) == (("one",), ("two", "three"))
         assert first.start == 0 and second.stop == len(samples)
         assert 0.7 * RATE <= first.stop == second.start <= 0.9 * RATE
 
     def test_words_said_in_one_breath_stay_together(self):
         samples = _said((0.001, 0.2), (0.1, 1.0), (0.001, 0.2))
-        (piece,) = cut_at_pauses("x.wav", samples, [("a", 0.3, 0.5), ("b", 0.8, 1.0)])
-        assert (piece.start, piece.stop, piece.words) == (0, len(samples), ("a", "b"))
+        (phrase,) = cut_between_words("x.wav", samples, [("a", 0.3, 0.5), ("b", 0.8, 1.0)])
+        assert (phrase.start, phrase.stop, phrase.words) == (0, len(samples), ("a", "b"))
 
     def test_times_beyond_the_end(self):
         samples = _said((0.1, 0.5))
-        (piece,) = cut_at_pauses("x.wav", samples, [("a", 0.1, 0.9), ("b", 1.0, 1.1)])
-        assert piece.words == ("a", "b")
+        (phrase,) = cut_between_words("x.wav", samples, [("a", 0.1, 0.9), ("b", 1.0, 1.1)])
+        assert phrase.words == ("a", "b")
 
 
 @pytest.fixture
-def pieces():
+def phrases():
     """Two speakers, with words and spelled letters."""
 
-    def piece(number, *words):
-        return Piece("a.wav", 1000 * number, 1000 * number + 500, words)
+    def phrase(number, *words):
+        return Phrase("a.wav", 1000 * number, 1000 * number + 500, words)
 
     return [
-        [piece(1, "one", "two"), piece(2, "x"), piece(3, "three")],
-        [piece(4, "four")],
-        [piece(5, "y", "z")],
+        [phrase(1, "one", "two"), phrase(2, "x"), phrase(3, "three")],
+        [phrase(4, "four")],
+        [phrase(5, "y", "z")],
     ]
 
 
 class TestPutTogetherAnew:
-    def test_speakers_and_kinds_keep_apart(self, pieces):
+    def test_speakers_and_kinds_keep_apart(self, phrases):
         speakers = ["ann", "ann", "ben"]
-        of_ann = {piece for utterance in pieces[:2] for piece in utterance}
-        made = list(put_together_anew(pieces, speakers, 200, np.random.default_rng(0)))
+        of_ann = {phrase for utterance in phrases[:2] for phrase in utterance}
+        made = list(put_together_anew(phrases, speakers, 200, np.random.default_rng(0)))
         assert len(made) == 600
         for index, new in enumerate(made):
             if index % 3 == 2:
-                assert set(new) == {pieces[2][0]} and 1 <= len(new) <= 2
+                assert set(new) == {phrases[2][0]} and 1 <= len(new) <= 2
                 continue
             assert set(new) <= of_ann
-            spelled = [piece.is_spelled for piece in new]
+            spelled = [phrase.is_spelled for phrase in new]
             assert sum(spelled) == (index % 3 == 0)
             assert len(new) == 3 if index % 3 == 0 else len(new) in (1, 2)
 
-    def test_pieces_change_as_often_as_stated(self, pieces):
-        made = put_together_anew(pieces[:2], ["ann", "ann"], 4000, np.random.default_rng(1))
+    def test_pieces_change_as_often_as_stated(self, phrases):
+        made = put_together_anew(phrases[:2], ["ann", "ann"], 4000, np.random.default_rng(1))
         firsts = [new for new in made if len(new) == 3]
-        kept = np.mean([pieces[0][1] in new for new in firsts])
-        assert kept == 1.0  # there is but one spelled piece
+        kept = np.mean([phrases[0][1] in new for new in firsts])
+        assert kept == 1.0  # there is but one spelled phrase
         in_order = np.mean([new[1].is_spelled for new in firsts])
         # Seven tenths are not shuffled, and a third of those that are.
         assert in_order == pytest.approx(0.7 + 0.3 / 3, abs=0.03)
-        second = np.mean([new[0] == pieces[0][0] for new in firsts if new[1].is_spelled])
-        # A quarter is kept, and the three pieces of words come up alike in the rest; a ninth of
+        second = np.mean([new[0] == phrases[0][0] for new in firsts if new[1].is_spelled])
+        # A quarter is kept, and the three phrases of words come up alike in the rest; a ninth of
         # those in order were shuffled.
         assert second == pytest.approx(0.25 + 0.75 / 3, abs=0.06)
 
     def test_no_utterance_grows_beyond_measure(self):
-        long = [[Piece("a.wav", 0, 7 * RATE, ("one",)), Piece("a.wav", 0, 7 * RATE, ("two",))]]
+        long = [[Phrase("a.wav", 0, 7 * RATE, ("one",)), Phrase("a.wav", 0, 7 * RATE, ("two",))]]
         made = list(put_together_anew(long, ["ann"], 50, np.random.default_rng(0)))
         assert {len(new) for new in made} == {1}
 
@@ -121,7 +121,7 @@ def _splice(manifest, directory, **options):
 class TestSpliceCorpus:
     def test_old_and_new_utterances(self, manifest, tmp_path):
         made, utterances = _splice(manifest, tmp_path / "spliced", copies=2)
-        assert (made["utterances"], made["pieces"], made["spliced"]) == (6, 12, 12)
+        assert (made["utterances"], made["phrases"], made["spliced"]) == (6, 12, 12)
         old, new = utterances[:7], utterances[7:]
         before = list(read_manifest(manifest))
         assert [u.id for u in old] == [u.id for u in before]
@@ -142,16 +142,16 @@ class TestSpliceCorpus:
 
     def test_sound_goes_with_its_words(self, manifest, tmp_path):
         _, utterances = _splice(manifest, tmp_path / "spliced")
-        pieces = {}
+        phrases = {}
         for old in utterances[:6]:
             samples = read_audio(tmp_path / "spliced" / old.audio)
-            cuts = cut_at_pauses("", samples, [tuple(word) for word in old.extra["words"]])
-            pieces |= {piece.words[0]: samples[piece.start : piece.stop] for piece in cuts}
+            cuts = cut_between_words("", samples, [tuple(word) for word in old.extra["words"]])
+            phrases |= {phrase.words[0]: samples[phrase.start : phrase.stop] for phrase in cuts}
         for new in utterances[7:]:
             samples = read_audio(tmp_path / "spliced" / new.audio)
-            parts = [pieces[word] for word in new.transcript.split()]
+            parts = [phrases[word] for word in new.transcript.split()]
             assert len(samples) == sum(map(len, parts))
-            # But for the fades of 10 ms at either end of a piece, and 16 bits.
+            # But for the fades of 10 ms at either end of a phrase, and 16 bits.
             start = 0
             for part in parts:
                 inside = slice(160, len(part) - 160)

@@ -48,6 +48,11 @@ def streaming_config():
     )
 
 
+def test_a_name_is_no_configuration():
+    with pytest.raises(TypeError, match=r"preset\('tiny'\)\.model; got 'tiny'"):
+        DeepSpeech2("tiny", num_labels=29)
+
+
 def test_parameter_count_by_hand(network):
     # 161 bins -> 41 -> 11; 11 bins x 4 channels = 44 features.
     convolutions = 11 * 5 * 1 * 4 + 2 * 4 + 7 * 3 * 4 * 4 + 2 * 4

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from ds2_tf.decoding.beam_search import BeamSearch, Partial
+from ds2_tf.decoding.decoder import Decoder
 from ds2_tf.errors import UserError
 from ds2_tf.streaming.recognition_stream import RecognitionStream
 from ds2_tf.streaming.results import StreamInfo, TimedWord
@@ -97,8 +98,9 @@ def test_a_piece_that_fills_no_chunk_changes_nothing():
     assert stream.feed(AUDIO[999:1000]) == Partial("helo", "new"[:2])
 
 
-def test_with_a_decoder():
-    stream = RecognitionStream(Reciter(), decoder=BeamSearch(Alphabet.english()))
+@pytest.mark.parametrize("make", [lambda search: search, Decoder], ids=["search", "decoder"])
+def test_with_a_decoder(make):
+    stream = RecognitionStream(Reciter(), decoder=make(BeamSearch(Alphabet.english())))
     assert stream.feed(AUDIO[:1400]).unstable.endswith("wo")
     transcript = stream.finish()
     assert transcript.text == HEARD[:-1]
