@@ -19,7 +19,6 @@ CORE = [
     "soundfile>=0.13",
     "soxr>=0.5",
     "rapidfuzz>=3.9",
-    "dacite>=1.8",
     "pyyaml>=6.0",
     "num2words>=0.5.13",
     "tqdm>=4.66",

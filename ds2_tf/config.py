@@ -4,19 +4,27 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from ds2_tf.audio.spectrogram import SpectrogramConfig
 from ds2_tf.errors import UserError
+from ds2_tf.plain_types import from_dict as from_dict
+from ds2_tf.plain_types import to_dict as to_dict
 from ds2_tf.text.alphabet import Alphabet
+from ds2_tf.validation import (
+    InvalidValue,
+    require,
+    require_numbers,
+    require_one_of,
+    require_range,
+    shown,
+)
 
 CELLS = ("gru", "lstm", "rnn")
 OPTIMIZERS = ("adamw", "sgd")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-
-
-def _require(condition: bool, requirement: str, found: object) -> None:
-    if not condition:
-        raise UserError(f"{requirement}; got {found!r}.")
+# What NumPy, Keras and TensorFlow all take.
+_MAX_SEED = 2**32 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,14 +43,14 @@ class ConvolutionConfig:
     stride: tuple[int, int] = (1, 1)
 
     def __post_init__(self):
-        _require(self.filters >= 1, "filters of a convolution must be at least 1", self.filters)
+        require_numbers(self, "filters", least=1)
         for size, step in zip(self.kernel, self.stride):
-            _require(
-                size >= step >= 1,
-                "a convolution's kernel must be at least as large as its stride, and that at least "
-                "1, in [frequency, time]",
-                f"kernel {list(self.kernel)} and stride {list(self.stride)}",
-            )
+            if not size >= step >= 1:
+                raise InvalidValue(
+                    "kernel",
+                    f"{list(self.kernel)} must be at least as large as the stride "
+                    f"{list(self.stride)}, and that at least 1, in [frequency bins, frames].",
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,16 +80,10 @@ class ModelConfig:
     causal: bool = False
 
     def __post_init__(self):
-        _require(self.cell in CELLS, f"model.cell must be one of {', '.join(CELLS)}", self.cell)
-        for name, least in (("recurrent_layers", 0), ("recurrent_units", 1)):
-            value = getattr(self, name)
-            _require(value >= least, f"model.{name} must be at least {least}", value)
-        _require(0 <= self.dropout < 1, "model.dropout must be from 0 to under 1", self.dropout)
-        _require(
-            self.lookahead_frames >= 0,
-            "model.lookahead_frames must not be negative",
-            self.lookahead_frames,
-        )
+        require_one_of(self, CELLS, "cell")
+        require_numbers(self, "recurrent_layers", "lookahead_frames", least=0)
+        require_numbers(self, "recurrent_units", least=1)
+        require_numbers(self, "dropout", least=0, under=1)
         if self.bidirectional and (self.lookahead_frames or self.causal):
             raise UserError(
                 "A bidirectional model sees the whole future: set bidirectional to false, or "
@@ -122,7 +124,9 @@ class AudioAugmentationConfig:
         noise_share: share of utterances to which noise is added; the paper's is 0.4 (Section 5.3).
             Defaults to 0.
         noise_snr_db: range of the signal-to-noise ratio. Defaults to [10, 30].
-        noise_directory: recordings of noise. Defaults to none: noise from white to brown is made.
+        noise_directory: recordings of noise, in this directory and those in it; a recipe names it
+            from its own folder. It takes a noise_share over 0. Defaults to none: noise from white
+            to brown is made.
     """
 
     speed: tuple[float, float] = (1.0, 1.0)
@@ -131,6 +135,21 @@ class AudioAugmentationConfig:
     noise_share: float = 0.0
     noise_snr_db: tuple[float, float] = (10.0, 30.0)
     noise_directory: str | None = None
+
+    def __post_init__(self):
+        require_range(self, "speed", over=0)
+        require_range(self, "volume_db")
+        require_numbers(self, "shift_seconds", least=0)
+        require_numbers(self, "noise_share", least=0, most=1)
+        require_range(self, "noise_snr_db")
+        require(self.noise_directory != "", "noise_directory", "a path", self.noise_directory)
+        if self.noise_directory is not None and not self.noise_share:
+            raise InvalidValue(
+                "noise_directory",
+                f"is {self.noise_directory!r}, of which nothing would be used, since noise_share "
+                "is 0 (the default): set noise_share (the paper's is 0.4), or leave out "
+                "noise_directory.",
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +164,8 @@ class AugmentationConfig:
             tract (VTLP, Jaitly and Hinton 2013). Defaults to [1, 1].
         frequency_masks: number of bands set to the mean of the corpus (SpecAugment, arXiv
             1904.08779). Defaults to 0.
-        frequency_mask_bins: largest width of a band, in bins. Defaults to 20.
+        frequency_mask_bins: largest width of a band, in bins. Defaults to 20, or all where the
+            features have fewer.
         time_masks: number of stretches of time set to the mean. Defaults to 0.
         time_mask_share: largest length of a stretch, as a share of the utterance. Defaults to 0.05.
     """
@@ -159,16 +179,10 @@ class AugmentationConfig:
     time_mask_share: float = 0.05
 
     def __post_init__(self):
-        _require(
-            self.first_epoch >= 1,
-            "training.augmentation.first_epoch must be at least 1",
-            self.first_epoch,
-        )
-        _require(
-            0 < self.frequency_warp[0] <= self.frequency_warp[1],
-            "training.augmentation.frequency_warp must be two factors over 0, the lower first",
-            list(self.frequency_warp),
-        )
+        require_numbers(self, "first_epoch", least=1)
+        require_range(self, "frequency_warp", over=0)
+        require_numbers(self, "frequency_masks", "frequency_mask_bins", "time_masks", least=0)
+        require_numbers(self, "time_mask_share", least=0, most=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,9 +196,12 @@ class TrainingConfig:
         max_frames: longer utterances are left out of training and counted. Defaults to 3000.
         optimizer: "adamw" or "sgd" (Nesterov momentum 0.99). Defaults to "adamw".
         learning_rate: peak rate. Defaults to 1e-3.
-        warmup_steps: steps over which the rate rises from 0. Defaults to 100.
+        warmup_steps: steps over which the rate rises in equal parts: the first has 1/warmup_steps
+            of it, the last all. Defaults to 100.
         annealing: the rate is divided by this after every epoch (the paper: 1.2); 0 chooses a
-            cosine that ends at 0 with the last epoch. Defaults to 0.
+            cosine, sampled where an epoch begins: epoch n of N, counted from 0, has
+            (1 + cos(pi n / N)) / 2 of the peak, so that the last is low but over 0. Within an epoch
+            the rate is constant. Defaults to 0.
         weight_decay: AdamW's decoupled decay. Defaults to 1e-4.
         clip_norm: largest norm of the whole gradient. Defaults to 5.
         accumulate_batches: the weights change once for so many batches, as by one batch of all
@@ -201,7 +218,7 @@ class TrainingConfig:
         shuffle_buffer: records held to shuffle from, in later epochs. Defaults to 2048.
         precision: "float32", "mixed_bfloat16" or "mixed_float16". Defaults to "float32".
         checkpoint_seconds: pause between checkpoints to resume from. Defaults to 60.
-        seed: of weights, order, dropout and augmentation. Defaults to 1.
+        seed: of weights, order, dropout and augmentation, from 0 to 2**32 - 1. Defaults to 1.
         augmentation: see `AugmentationConfig`. Defaults to none.
     """
 
@@ -227,37 +244,34 @@ class TrainingConfig:
     augmentation: AugmentationConfig = AugmentationConfig()
 
     def __post_init__(self):
-        for name, known in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
-            value = getattr(self, name)
-            _require(value in known, f"training.{name} must be one of {', '.join(known)}", value)
+        require_one_of(self, OPTIMIZERS, "optimizer")
+        require_one_of(self, PRECISIONS, "precision")
         at_least_one = ("epochs", "batch_frames", "max_batch_size", "max_frames", "shuffle_buffer")
-        for name in (*at_least_one, "accumulate_batches"):
-            value = getattr(self, name)
-            _require(value >= 1, f"training.{name} must be at least 1", value)
-        for name in ("learning_rate", "clip_norm"):
-            value = getattr(self, name)
-            _require(value > 0, f"training.{name} must be over 0", value)
-        _require(
-            0 <= self.average_decay < 1,
-            "training.average_decay must be from 0 to under 1",
-            self.average_decay,
-        )
-        _require(self.patience >= 0, "training.patience must not be negative", self.patience)
-        _require(
-            not (self.keep_last and self.patience),
-            "training.patience waits for a better dev word error rate, which training.keep_last "
-            "does not go by: give one of them",
-            f"patience {self.patience} and keep_last",
-        )
-        _require(
-            self.annealing == 0 or self.annealing >= 1,
-            "training.annealing must be 0 (cosine) or at least 1 (a divisor)",
+        require_numbers(self, *at_least_one, "accumulate_batches", least=1)
+        require_numbers(self, "learning_rate", "clip_norm", over=0)
+        require_numbers(self, "warmup_steps", "weight_decay", "patience", least=0)
+        require_numbers(self, "checkpoint_seconds", least=0, finite=False)
+        require_numbers(self, "average_decay", least=0, under=1)
+        require_numbers(self, "seed", least=0, most=_MAX_SEED)
+        require(
+            self.annealing == 0 or 1 <= self.annealing < math.inf,
+            "annealing",
+            "0 (cosine) or a finite number of at least 1 (a divisor)",
             self.annealing,
         )
+        if self.keep_last and self.patience:
+            raise InvalidValue(
+                "patience",
+                f"({self.patience}) waits for a better dev word error rate, which keep_last does "
+                "not go by: give one of them.",
+            )
         if self.max_frames > self.batch_frames:
-            raise UserError(
-                f"training.max_frames ({self.max_frames}) must not exceed training.batch_frames "
-                f"({self.batch_frames}): an utterance of that length would not fit into a batch."
+            default = ", the default" * (self.max_frames == TrainingConfig.max_frames)
+            raise InvalidValue(
+                "max_frames",
+                f"({self.max_frames}{default}) must not exceed batch_frames ({self.batch_frames}): "
+                "an utterance of that length would not fit into a batch. Set max_frames to at most "
+                f"{self.batch_frames}, or raise batch_frames.",
             )
 
 
@@ -279,47 +293,19 @@ class Recipe:
     alphabet: str | tuple[str, ...] = Alphabet.english().to_config()
     features: SpectrogramConfig = SpectrogramConfig()
 
-
-def from_dict(cls: type, content: object, source: str):
-    """Builds a configuration dataclass from plain YAML or JSON types.
-
-    Args:
-        cls: one of this module's dataclasses, or another made of the like.
-        content: what was read.
-        source: where it was read from, for messages.
-
-    Raises:
-        UserError: a key is unknown, missing or of the wrong type.
-    """
-    import dacite
-
-    if not isinstance(content, dict):
-        raise UserError(f"{source}: expected keys and values, got {content!r}.")
-    # YAML 1.1 reads 5e-4 as text and 1 as an integer: both are meant as numbers here.
-    hooks = {float: float, tuple[float, float]: lambda pair: tuple(map(float, pair))}
-    try:
-        return dacite.from_dict(
-            cls, content, dacite.Config(strict=True, cast=[tuple], type_hooks=hooks)
-        )
-    except dacite.UnexpectedDataError as error:
-        raise UserError(
-            f"{source}: unknown key {', '.join(sorted(error.keys))}; "
-            f"check the spelling against ds2_tf.config."
-        ) from error
-    except dacite.DaciteError as error:
-        raise UserError(f"{source}: {error}.") from error
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{source}: a value has the wrong type: {error}.") from error
-
-
-def to_dict(config) -> dict:
-    """The configuration as plain YAML or JSON types; `from_dict` reads it back."""
-    return _plain(dataclasses.asdict(config))
-
-
-def _plain(value):
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
+    def __post_init__(self):
+        try:
+            Alphabet(self.alphabet)
+        except UserError as error:
+            raise InvalidValue(
+                "alphabet", f"{shown(self.alphabet)} is impossible: {error}"
+            ) from error
+        widest = self.training.augmentation.frequency_mask_bins
+        # The default is of the default features, and means all bins where there are fewer.
+        if widest != AugmentationConfig.frequency_mask_bins:
+            require(
+                widest <= self.features.num_bins,
+                "training.augmentation.frequency_mask_bins",
+                f"at most {self.features.num_bins}, the bins that features gives",
+                widest,
+            )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 
@@ -10,31 +11,62 @@ from ds2_tf.config import Recipe, from_dict, to_dict
 from ds2_tf.errors import UserError
 from ds2_tf.models.presets import preset
 from ds2_tf.text.alphabet import Alphabet
+from ds2_tf.validation import require
+from ds2_tf.yaml_reading import read_yaml
 
 
 def load_recipe(path: str | os.PathLike) -> Recipe:
     """Reads a recipe from YAML.
 
     In place of a network, `model` may be the name of a preset (`ds2_tf.models.presets`), and in
-    place of `alphabet`, `alphabet_file` the path of a file, from the recipe's folder.
+    place of `alphabet`, `alphabet_file` the path of a file. Relative paths, this and
+    `noise_directory`, count from the recipe's folder.
 
     Raises:
-        UserError: the file cannot be read, or a key is unknown, missing or of the wrong type; the
-            message names it.
+        UserError: the file cannot be read, a key is unknown or missing, or a value of the wrong
+            type or impossible; the message names file and key.
     """
-    import yaml
+    content = read_yaml(path, "recipe")
+    folder = pathlib.Path(path).parent
+    if isinstance(content, dict):
+        try:
+            content = _expanded(content, folder)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+    recipe = from_dict(Recipe, content, source=str(path), further_keys=("alphabet_file",))
+    return _with_noise_from(recipe, folder)
 
-    try:
-        content = yaml.safe_load(pathlib.Path(path).read_text("utf-8"))
-    except OSError as error:
-        raise UserError(f"The recipe {path} cannot be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"The recipe {path} is not YAML: {error}") from error
-    if isinstance(content, dict) and isinstance(content.get("model"), str):
-        content["model"] = to_dict(preset(content["model"]).model)
-    if isinstance(content, dict) and "alphabet_file" in content:
+
+def _expanded(content: dict, folder: pathlib.Path) -> dict:
+    """With a preset's network, and the alphabet of a file, in place of their names."""
+    content = dict(content)
+    model = content.get("model", {})
+    require(isinstance(model, (dict, str)), "model", "a network, or the name of a preset", model)
+    if isinstance(model, str):
+        try:
+            content["model"] = to_dict(preset(model).model)
+        except UserError as error:
+            raise UserError(f"model: {error}") from error
+    if "alphabet_file" in content:
         if "alphabet" in content:
-            raise UserError(f"{path} has both alphabet and alphabet_file: keep one of them.")
-        file = pathlib.Path(path).parent / str(content.pop("alphabet_file"))
-        content["alphabet"] = Alphabet.load(file).to_config()
-    return from_dict(Recipe, content, source=str(path))
+            raise UserError("both alphabet and alphabet_file are given: keep one of them.")
+        name = content.pop("alphabet_file")
+        require(isinstance(name, str) and name != "", "alphabet_file", "the path of a file", name)
+        try:
+            content["alphabet"] = Alphabet.load(folder / name).to_config()
+        except UserError as error:
+            raise UserError(f"alphabet_file {name}: {error}") from error
+    return content
+
+
+def _with_noise_from(recipe: Recipe, folder: pathlib.Path) -> Recipe:
+    training = recipe.training
+    augmentation = training.augmentation
+    if augmentation.audio.noise_directory is None:
+        return recipe
+    directory = os.path.normpath(folder / augmentation.audio.noise_directory)
+    audio = dataclasses.replace(augmentation.audio, noise_directory=directory)
+    augmentation = dataclasses.replace(augmentation, audio=audio)
+    return dataclasses.replace(
+        recipe, training=dataclasses.replace(training, augmentation=augmentation)
+    )

@@ -12,6 +12,7 @@ from ds2_tf.config import Recipe, from_dict
 from ds2_tf.corpora.rejection import DEFAULT_LIMIT
 from ds2_tf.errors import UserError
 from ds2_tf.metrics.slices import DURATION, SPEAKER
+from ds2_tf.yaml_reading import read_yaml
 from pipeline.decoder_config import DecoderConfig
 from pipeline.ingestion.config import IngestionConfig
 from pipeline.ingestion.sources import ManifestSource
@@ -185,18 +186,11 @@ def load_pipeline_config(path: str | os.PathLike) -> PipelineConfig:
     """Reads a pipeline's configuration from YAML and makes its paths absolute.
 
     Raises:
-        UserError: the file cannot be read, or a key is unknown, missing or of the wrong type; the
-            message names it.
+        UserError: the file cannot be read, a key is unknown or missing, or a value of the wrong
+            type or impossible; the message names file and key.
     """
-    import yaml
-
     path = pathlib.Path(path)
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise UserError(f"The configuration {path} cannot be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"The configuration {path} is not YAML: {error}") from error
+    content = read_yaml(path, "configuration")
     config = from_dict(PipelineConfig, content, source=str(path))
 
     def absolute(name: str | None) -> str | None:

@@ -36,6 +36,7 @@ DATA = {
         "static/style.css",
     ],
     "demo/__main__.py": ["an4.yaml", "synthetic.yaml", "//:recipes"],
+    "tests/ds2_tf/recipes_test.py": ["//:recipes"],
 }
 # Rules of what is not Python, by the folder whose BUILD file has them.
 NATIVE = {
@@ -60,7 +61,7 @@ exports_files(["LICENSE"])
 
 filegroup(
     name = "recipes",
-    srcs = glob(["recipes/*.yaml"]),
+    srcs = glob(["recipes/*"]),
 )
 """
 )

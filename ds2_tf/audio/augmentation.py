@@ -26,7 +26,7 @@ class AudioAugmentation:
         sample_rate: samples per second of the recordings. Defaults to 16000.
 
     Raises:
-        UserError: the directory of noises holds no recording.
+        UserError: the directory of noises does not exist, or holds no recording.
     """
 
     def __init__(self, config: AudioAugmentationConfig, sample_rate: int = 16000):
@@ -114,16 +114,25 @@ def colored_noise(size: int, exponent: float, generator: np.random.Generator) ->
     return np.fft.irfft(spectrum * frequency ** (-exponent / 2.0), size).astype(np.float32)
 
 
-def _read_noises(directory: str | os.PathLike | None, sample_rate: int) -> list[np.ndarray]:
-    if directory is None:
-        return []
-    files = sorted(
-        path
-        for path in pathlib.Path(directory).rglob("*")
-        if path.suffix.lower() in _AUDIO_SUFFIXES
-    )
+def noise_files(directory: str | os.PathLike) -> list[pathlib.Path]:
+    """The recordings of noise in a directory and those in it, in the order of their names.
+
+    Raises:
+        UserError: there is no such directory, or no recording in it.
+    """
+    directory = pathlib.Path(directory)
+    if not directory.is_dir():
+        problem = "is not a directory" if directory.exists() else "does not exist"
+        raise UserError(f"noise_directory {directory} {problem}.")
+    files = sorted(path for path in directory.rglob("*") if path.suffix.lower() in _AUDIO_SUFFIXES)
     if not files:
         raise UserError(
             f"noise_directory {directory} holds no recording ({', '.join(_AUDIO_SUFFIXES)})."
         )
-    return [read_audio(path, sample_rate=sample_rate) for path in files]
+    return files
+
+
+def _read_noises(directory: str | os.PathLike | None, sample_rate: int) -> list[np.ndarray]:
+    if directory is None:
+        return []
+    return [read_audio(path, sample_rate=sample_rate) for path in noise_files(directory)]

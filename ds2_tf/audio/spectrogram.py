@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from ds2_tf.errors import UserError
+from ds2_tf.validation import InvalidValue, require_numbers
 
 # Part of every fingerprint of stored features: raise it with any change of the numbers below.
 FEATURE_VERSION = 1
@@ -36,14 +36,15 @@ class SpectrogramConfig:
     floor: float = 1e-6
 
     def __post_init__(self):
+        require_numbers(self, "sample_rate", least=1)
+        require_numbers(self, "window_seconds", "hop_seconds", "floor", over=0)
         if not 0 < self.hop_samples <= self.window_samples:
-            raise UserError(
-                f"features: the hop ({self.hop_seconds} s, {self.hop_samples} samples) must be at "
-                f"least one sample and no longer than the window ({self.window_seconds} s, "
-                f"{self.window_samples} samples)."
+            raise InvalidValue(
+                "hop_seconds",
+                f"({self.hop_seconds} s, {self.hop_samples} samples) must be at least one sample "
+                f"and no longer than window_seconds ({self.window_seconds} s, "
+                f"{self.window_samples} samples).",
             )
-        if self.floor <= 0:
-            raise UserError(f"features.floor must be above 0, got {self.floor}.")
 
     @property
     def window_samples(self) -> int:

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from ds2_tf.audio.augmentation import AudioAugmentation
+from ds2_tf.audio.augmentation import AudioAugmentation, noise_files
 from ds2_tf.audio.reading import RawFormat, audio_duration
 from ds2_tf.audio.spectrogram import FEATURE_VERSION
 from ds2_tf.config import AudioAugmentationConfig, Recipe, to_dict
@@ -301,10 +301,15 @@ def run_fingerprint(
     """Identifies a training run by its recipe, its features and the content of its corpus.
 
     So do the weights of the model that it starts from, where there is one. The pause between
-    checkpoints is left out, since it changes nothing that is learned.
+    checkpoints is left out, since it changes nothing that is learned; recordings of noise count by
+    what they hold, and not by where they lie.
     """
     content = to_dict(recipe)
     del content["training"]["checkpoint_seconds"]
+    audio = content["training"]["augmentation"]["audio"]
+    if audio["noise_directory"] is not None:
+        files = noise_files(audio["noise_directory"])
+        audio["noise_directory"] = [_file_digest(path).hex() for path in files]
     parts = [content, FEATURE_VERSION, data.fingerprint]
     if initial_model is not None:
         parts.append(_file_digest(os.path.join(initial_model, MODEL_NAME)).hex())
@@ -346,7 +351,7 @@ def _usable_utterances(recipe, manifest_path, raw, max_bad_share, jobs) -> list[
     ]
 
 
-def _file_digest(path: str) -> bytes:
+def _file_digest(path: str | os.PathLike) -> bytes:
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         # A record file may hold an eighth of the corpus: it is never in memory as a whole.

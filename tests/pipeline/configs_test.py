@@ -85,13 +85,35 @@ def test_a_limit_with_a_language_model_needs_one(load):
         ("colour: red\n", "unknown key colour"),
         ("shards: many\n", "shards"),
         ("splits: {by: speaker, evaluation: test}\n", "evaluation is 'test'.*train, dev"),
+        (
+            "splits: {shares: {train: much}}\n",
+            r"splits\.shares\.train must be a number; got 'much'",
+        ),
+        ("manifests: {on: a, dev: b}\n", "the name true in manifests must be text.*YAML reads"),
+        ("beam_args: --x\n", "beam_args must be a list of texts; got '--x'"),
+        ("serving: 5\n", "serving must be text; got 5: put it in quotes"),
+        ("steps: {pusher: true}\n", r"unknown key steps\.pusher; the keys of steps are validate"),
+        ("decoder: {search: {beam_size: 0}}\n", r"decoder\.search: beam_size .* got 0"),
+        ("decoder: {beam_sizes: [1, 2.5]}\n", r"decoder\.beam_sizes\[1\] must be a whole number"),
+        ("raw: {encoding: ULAW}\n", r"raw\.sample_rate is missing"),
+        (
+            "kubeflow: {image: x, resources: {Trainer: {cpu: 0}}}\n",
+            r"kubeflow\.resources\.Trainer: A step needs cpu",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_an_error(load, addition, problem):
-    with pytest.raises(UserError, match=problem):
+    with pytest.raises(UserError, match=f"pipeline.yaml: .*{problem}"):
         load(_MINIMAL + addition)
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="nowhere.yaml cannot be read"):
         load_pipeline_config(tmp_path / "nowhere.yaml")
+
+
+def test_another_encoding_than_utf_8(tmp_path):
+    path = tmp_path / "pipeline.yaml"
+    path.write_bytes("name: Größe".encode("latin-1"))
+    with pytest.raises(UserError, match="pipeline.yaml is not UTF-8 .*: save it as UTF-8"):
+        load_pipeline_config(path)

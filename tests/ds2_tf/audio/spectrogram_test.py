@@ -150,5 +150,5 @@ def test_works_with_shapes_unknown_to_the_graph():
     "settings", [{"hop_seconds": 0.03}, {"hop_seconds": 0.0}, {"floor": 0.0}, {"floor": -1.0}]
 )
 def test_impossible_settings_are_refused(settings):
-    with pytest.raises(UserError, match="features"):
+    with pytest.raises(UserError, match=next(iter(settings))):
         SpectrogramConfig(**settings)

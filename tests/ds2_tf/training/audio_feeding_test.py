@@ -2,10 +2,12 @@
 """Batches straight from recordings: the same features, every utterance, nothing impossible."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
 
+from ds2_tf.audio.augmentation import noise_files
 from ds2_tf.audio.reading import read_audio
 from ds2_tf.audio.spectrogram import log_spectrogram
 from ds2_tf.config import (
@@ -21,7 +23,7 @@ from ds2_tf.corpora.rejection import TooManyRejections
 from ds2_tf.errors import UserError
 from ds2_tf.text.alphabet import Alphabet
 from ds2_tf.training.audio_feeding import epoch_order
-from ds2_tf.training.data import AudioData, RecordData
+from ds2_tf.training.data import AudioData, RecordData, run_fingerprint
 
 ALPHABET = Alphabet("abcd ")
 RECIPE = Recipe(
@@ -217,3 +219,43 @@ def test_a_missing_split(manifest):
 def test_records_cannot_be_changed_as_recordings():
     with pytest.raises(UserError, match="records hold features only"):
         RecordData(with_audio_augmentation(noise_share=0.4), ["train"], ["dev"])
+
+
+class TestNoiseDirectory:
+    @pytest.fixture
+    def noises(self, tmp_path, wav_file, noise):
+        """A directory of two recordings of noise."""
+        directory = tmp_path / "noises"
+        (directory / "street").mkdir(parents=True)
+        (directory / "a.wav").write_bytes(wav_file(noise(8000, seed=1)))
+        (directory / "street" / "b.wav").write_bytes(wav_file(noise(8000, seed=2)))
+        return directory
+
+    @staticmethod
+    def with_noise_of(directory):
+        return with_audio_augmentation(noise_share=0.4, noise_directory=str(directory))
+
+    def test_missing(self, tmp_path):
+        with pytest.raises(UserError, match="noise_directory .*nowhere does not exist"):
+            noise_files(tmp_path / "nowhere")
+
+    def test_a_file(self, noises):
+        with pytest.raises(UserError, match=r"noise_directory .*a\.wav is not a directory"):
+            noise_files(noises / "a.wav")
+
+    def test_without_a_recording(self, tmp_path):
+        (tmp_path / "notes.txt").write_text("hum")
+        with pytest.raises(UserError, match="noise_directory .* holds no recording"):
+            noise_files(tmp_path)
+
+    def test_a_run_is_told_by_the_noise_and_not_by_its_place(self, noises, data, tmp_path):
+        def fingerprint(directory):
+            return run_fingerprint(self.with_noise_of(directory), data)
+
+        assert [path.name for path in noise_files(noises)] == ["a.wav", "b.wav"]
+        original = fingerprint(noises)
+        moved = shutil.copytree(noises, tmp_path / "elsewhere" / "copy")
+        assert fingerprint(moved) == original
+        assert run_fingerprint(with_audio_augmentation(noise_share=0.4), data) != original
+        (moved / "a.wav").unlink()
+        assert fingerprint(moved) != original
