@@ -52,7 +52,7 @@ def decode_joined(
         decoder = Decoder(decoder)
     if decoder is not None and decoder.search.alphabet != alphabet:
         raise UserError(
-            f"The decoder is for {decoder.search.alphabet}, and the model has {alphabet}: make a "
+            f"The decoder is for {decoder.search.alphabet.describe_mismatch(alphabet)}: make a "
             "decoder package for this model with ds2 lm package."
         )
 

@@ -74,7 +74,7 @@ class RecognitionStream:
         self._network = network
         if decoder is not None and decoder.alphabet != self.info.alphabet:
             raise UserError(
-                f"The decoder is for {decoder.alphabet}, and the model has {self.info.alphabet}: "
+                f"The decoder is for {decoder.alphabet.describe_mismatch(self.info.alphabet)}: "
                 "make a decoder package for this model with ds2 lm package."
             )
         self._decoding = decoder.stream() if decoder else GreedyStream(self.info.alphabet)
