@@ -71,7 +71,8 @@ def test_report(evaluate, tmp_path):
 def test_a_share_is_from_0_to_1(evaluate, share, capsys):
     with pytest.raises(SystemExit) as exit:
         evaluate("--max-bad-share", share)
-    assert exit.value.code == 2 and "--max-bad-share" in capsys.readouterr().err
+    assert exit.value.code == 2
+    assert f"--max-bad-share: {share} is not a share from 0 to 1" in capsys.readouterr().err
 
 
 def test_folders_of_files_are_made(evaluate, tmp_path):
