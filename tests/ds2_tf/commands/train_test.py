@@ -14,6 +14,8 @@ import pytest
 
 from ds2_tf import cli
 from ds2_tf.corpora.manifest import Utterance, write_manifest
+from ds2_tf.errors import UserError
+from ds2_tf.training import trainer
 
 RECIPE = """
 alphabet: "ab "
@@ -117,13 +119,17 @@ def test_no_records(recipe, tmp_path, capsys):
     assert error.startswith(f"ds2: error: There are no records in {tmp_path}/Split-train")
 
 
-def test_too_many_bad_recordings(recipe, manifest, tmp_path, capsys):
+def test_too_many_bad_recordings(recipe, manifest, tmp_path, capsys, monkeypatch):
+    def train(recipe, data, **options):
+        raise UserError(f"{data.statistics.num_utterances} to train on")
+
+    monkeypatch.setattr(trainer, "train", train)
     (tmp_path / "3.wav").unlink()
     words = ["train", recipe(1), "--manifest", manifest, "--output", str(tmp_path / "model")]
     assert cli.main(words) == 1
     assert "7.14% of the corpus cannot be used" in capsys.readouterr().err
-    assert cli.main([*words, "--max-bad-share", "0.1"]) == 0
-    assert "the model is in" in capsys.readouterr().out
+    assert cli.main([*words, "--max-bad-share", "0.1"]) == 1
+    assert "11 to train on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
