@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ds2_tf.audio.reading import RawFormat
 from ds2_tf.corpora.checking import load_utterance, parse_lines
-from ds2_tf.corpora.manifest import Utterance
+from ds2_tf.corpora.manifest import EmptyManifest, Utterance, require_splits
 from ds2_tf.corpora.rejection import DEFAULT_LIMIT, BadUtterance, Rejection, RejectionReport
 from ds2_tf.errors import UserError
 from ds2_tf.metrics.bootstrap import Interval, error_rate_interval
@@ -188,8 +188,11 @@ def evaluate(
 
     Raises:
         TooManyRejections: more utterances than that are unusable.
-        UserError: the model directory or the decoder package cannot be used.
+        UserError: the manifest has no such split or is empty, or the model directory or the decoder
+            package cannot be used.
     """
+    if split is not None:
+        require_splits([split], manifest_path)
     recognizer = Recognizer.load(model_directory)
     texts = _text_of
     if decoder is not None:
@@ -257,6 +260,9 @@ def recognize_manifest(
 
     Yields:
         Utterances, what was heard, and the seconds of audio, in the order of the manifest.
+
+    Raises:
+        EmptyManifest: there is no line.
     """
     usable = _usable(recognizer, manifest_path, split, report, raw)
     done = 0
@@ -272,7 +278,7 @@ def recognize_manifest(
 
 def _usable(recognizer, manifest_path, split, report, raw) -> Iterator[tuple]:
     features = recognizer.description.features
-    skipped = 0
+    seen_before, skipped = report.total, 0
     for utterance in parse_lines(manifest_path, report):
         if split is not None and utterance.split != split:
             skipped += 1
@@ -291,4 +297,6 @@ def _usable(recognizer, manifest_path, split, report, raw) -> Iterator[tuple]:
             report.rejections.append(Rejection(utterance.id, error.reason, error.detail))
             continue
         yield utterance, samples
+    if report.total == seen_before:
+        raise EmptyManifest(manifest_path)
     report.total -= skipped

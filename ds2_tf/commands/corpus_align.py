@@ -15,6 +15,7 @@ from ds2_tf.commands.corpus_arguments import (
     add_raw_arguments,
     raw_format,
 )
+from ds2_tf.commands.output_files import prepare_output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,12 +34,21 @@ def run(args: argparse.Namespace) -> int:
     """Runs `ds2 corpus align`."""
     import dataclasses
 
-    from ds2_tf.corpora.manifest import WORDS_FIELD, moved, read_manifest, write_manifest
+    from ds2_tf.corpora.manifest import (
+        WORDS_FIELD,
+        moved,
+        read_manifest,
+        require_splits,
+        write_manifest,
+    )
     from ds2_tf.corpora.rejection import Rejection, RejectionReport
     from ds2_tf.decoding.forced_alignment import align_words
     from ds2_tf.evaluation import recognize_manifest
     from ds2_tf.recognizer import Recognizer
 
+    if args.split is not None:
+        require_splits([args.split], args.manifest)
+    prepare_output_file(args.output)
     recognizer = Recognizer.load(args.model)
     seconds = recognizer.frame_seconds
     report, times = RejectionReport(), {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import argparse
 
+from ds2_tf.commands.output_files import prepare_output_file
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 corpus alphabet`."""
@@ -43,16 +45,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs `ds2 corpus alphabet`."""
-    from ds2_tf.lm.text import read_sentences
+    from ds2_tf.corpora.manifest import require_splits
+    from ds2_tf.errors import UserError
+    from ds2_tf.lm.text import is_manifest, read_sentences
     from ds2_tf.text.alphabet_building import build_alphabet
     from ds2_tf.text.normalization import normalization
 
     normalize = normalization(args.language)
+    if args.split is not None:
+        manifests = list(filter(is_manifest, args.text))
+        if not manifests:
+            raise UserError("--split chooses from manifests (.jsonl), and none is given.")
+        require_splits([args.split], *manifests)
+    prepare_output_file(args.output)
     alphabet = build_alphabet(
         (
             normalize(text)
             for path in args.text
-            for text in read_sentences(path, args.split if path.endswith(".jsonl") else None)
+            for text in read_sentences(path, args.split if is_manifest(path) else None)
         ),
         min_count=args.min_count,
         max_characters=args.max_characters,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,18 +25,34 @@ def _count(text: str) -> int:
     return value
 
 
-def add_bad_share_argument(parser: argparse.ArgumentParser) -> None:
-    """Adds --max-bad-share."""
+def add_bad_share_argument(
+    parser: argparse.ArgumentParser, *, only_with: str | None = None
+) -> None:
+    """Adds --max-bad-share.
+
+    Args:
+        parser: gets it.
+        only_with: the option with which alone it means something; it is then None where it was not
+            given. Defaults to none.
+    """
     from ds2_tf.corpora.rejection import DEFAULT_LIMIT
 
     parser.add_argument(
         "--max-bad-share",
-        type=float,
-        default=DEFAULT_LIMIT,
+        type=_share,
+        default=None if only_with else DEFAULT_LIMIT,
         metavar="SHARE",
-        help="fail when more of the utterances than this, from 0 to 1, cannot be used (default: "
+        help=(f"with {only_with}: " if only_with else "")
+        + "fail when more of the utterances than this, from 0 to 1, cannot be used (default: "
         f"{DEFAULT_LIMIT})",
     )
+
+
+def _share(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text} is not a share from 0 to 1")
 
 
 def add_raw_arguments(parser: argparse.ArgumentParser) -> None:

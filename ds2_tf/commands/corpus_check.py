@@ -15,6 +15,7 @@ from ds2_tf.commands.corpus_arguments import (
     add_working_arguments,
     raw_format,
 )
+from ds2_tf.commands.output_files import prepare_output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
         recipe = load_recipe(args.recipe)
         alphabet, features = Alphabet(recipe.alphabet), recipe.features
         time_stride = recipe.model.time_stride
+    if args.report:
+        prepare_output_file(args.report)
     report = check_corpus(
         args.manifest,
         alphabet,
@@ -54,10 +57,10 @@ def run(args: argparse.Namespace) -> int:
         jobs=args.jobs,
         progress=not args.quiet,
     )
-    if args.report:
-        report.write(args.report)
     if args.json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))
+    if args.report:
+        report.write(args.report)
     report.enforce(args.max_bad_share, args.report)
     if not args.json:
         print(report.summary())

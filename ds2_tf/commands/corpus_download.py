@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import argparse
 
+from ds2_tf.commands.output_files import prepare_output_directory
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 corpus download`."""
@@ -29,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs `ds2 corpus download`."""
     from ds2_tf.corpora.publications import fetch_corpus
 
+    prepare_output_directory(args.directory)
     for folder in fetch_corpus(
         args.corpus,
         args.directory,

@@ -11,6 +11,7 @@ import dataclasses
 import json
 
 from ds2_tf.commands.corpus_arguments import add_raw_arguments, add_working_arguments, raw_format
+from ds2_tf.commands.output_files import prepare_output_directory, prepare_output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,6 +83,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs `ds2 corpus import`."""
+    # A synthetic corpus is a folder, of the others the recordings are there.
+    (prepare_output_directory if args.corpus == "synthetic" else prepare_output_file)(args.output)
     summary = args.importer(args)
     print(json.dumps(dataclasses.asdict(summary)) if args.json else summary.text())
     return 0

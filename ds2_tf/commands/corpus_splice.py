@@ -16,6 +16,7 @@ from ds2_tf.commands.corpus_arguments import (
     add_working_arguments,
     raw_format,
 )
+from ds2_tf.commands.output_files import prepare_output_directory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs `ds2 corpus splice`."""
     from ds2_tf.corpora.splicing import splice_corpus
 
+    prepare_output_directory(args.output)
     made = splice_corpus(
         args.manifest,
         args.output,

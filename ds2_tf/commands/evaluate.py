@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from ds2_tf.commands.output_files import prepare_output_file
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 evaluate`."""
@@ -48,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--slice needs --report.")
     # Before the work, of which a misspelled name would leave nothing.
     slices = slice_fields(args.manifest, args.slice) if args.report else []
+    for path in filter(None, [args.output, args.report]):
+        prepare_output_file(path)
     evaluation = evaluate(
         args.model,
         args.manifest,
@@ -56,6 +60,10 @@ def run(args: argparse.Namespace) -> int:
         raw=raw_format(args),
         decoder=args.decoder,
     )
+    if args.json:
+        print(json.dumps(evaluation.to_dict()))
+    else:
+        print(evaluation.summary())
     if args.output:
         with open(args.output, "w", encoding="utf-8") as file:
             for result in evaluation.results:
@@ -72,8 +80,4 @@ def run(args: argparse.Namespace) -> int:
         )
         with open(args.report, "w", encoding="utf-8") as file:
             file.write(page)
-    if args.json:
-        print(json.dumps(evaluation.to_dict()))
-    else:
-        print(evaluation.summary())
     return 0

@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from ds2_tf.commands.output_files import prepare_output_directory
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 export`."""
@@ -30,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs `ds2 export`."""
     from ds2_tf.export.saved_model import export_saved_model
 
+    prepare_output_directory(args.output)
     path = export_saved_model(args.model, args.output, version=args.version)
     if args.json:
         print(json.dumps({"path": str(path), "version": int(path.name)}))

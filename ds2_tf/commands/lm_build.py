@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from ds2_tf.commands.output_files import prepare_output_file
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 lm build`."""
@@ -71,10 +73,12 @@ def run(args: argparse.Namespace) -> int:
     from ds2_tf.commands.alphabet_argument import alphabet_from
     from ds2_tf.lm.building import build_lm
 
+    alphabet = alphabet_from(args)
+    prepare_output_file(args.output)
     report = build_lm(
         args.texts,
         args.output,
-        alphabet_from(args),
+        alphabet,
         order=args.order,
         prune=args.prune,
         vocabulary_limit=args.vocabulary_limit,

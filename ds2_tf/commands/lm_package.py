@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 
+from ds2_tf.commands.output_files import prepare_output_file
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 lm package`."""
@@ -65,8 +67,9 @@ def run(args: argparse.Namespace) -> int:
     vocabulary = None
     if args.vocabulary:
         vocabulary = [line.strip() for line in read_sentences(args.vocabulary) if line.strip()]
-    model = NgramModel(args.lm)
-    write_package(args.output, alphabet_from(args), options, model, vocabulary)
+    model, alphabet = NgramModel(args.lm), alphabet_from(args)
+    prepare_output_file(args.output)
+    write_package(args.output, alphabet, options, model, vocabulary)
     kind = "characters" if model.is_of_characters else "words"
     print(f"{args.output}: {model.order}-gram model of {len(model.words):,} {kind}")
     return 0

@@ -12,6 +12,8 @@ import argparse
 import json
 import sys
 
+from ds2_tf.commands.output_files import prepare_output_file
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 lm tune`."""
@@ -68,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs `ds2 lm tune`."""
     from ds2_tf.commands.corpus_arguments import raw_format
+    from ds2_tf.corpora.manifest import require_splits
     from ds2_tf.corpora.rejection import RejectionReport
     from ds2_tf.decoding.package import load_package, write_package
     from ds2_tf.decoding.surface_plot import plot_surface
@@ -81,7 +84,11 @@ def run(args: argparse.Namespace) -> int:
     from ds2_tf.evaluation import recognize_manifest
     from ds2_tf.recognizer import Recognizer
 
+    require_splits(filter(None, [args.split, args.check_split]), args.manifest)
     package = load_package(args.decoder)
+    # The package, too, which is there and may be read-only.
+    for path in filter(None, [args.decoder, args.plot]):
+        prepare_output_file(path)
     recognizer = Recognizer.load(args.model)
     package.search(alphabet=recognizer.alphabet)
 
@@ -115,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
         report=lambda line: print(line, file=sys.stderr, flush=True),
     )
     write_package(args.decoder, package.alphabet, tuning.options, package.model, package.vocabulary)
+    print(json.dumps(tuning.to_dict()) if args.json else tuning.summary())
     if args.plot:
         plot_surface(tuning, args.plot)
-    print(json.dumps(tuning.to_dict()) if args.json else tuning.summary())
     return 0

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Describe a network: layers, shapes, parameters, look-ahead, cost and memory.
 
-The network is that of a preset or of a recipe. Nothing is built: the largest takes no longer.
+The network is that of a preset, of a recipe or of a trained model. Nothing is built: the largest
+takes no longer.
 """
 
 from __future__ import annotations
@@ -18,9 +19,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     width = max(map(len, PRESETS))
     presets = "\n".join(f"  {name:{width}}  {p.summary}" for name, p in PRESETS.items())
     parser.epilog = f"presets:\n{presets}"
-    parser.add_argument("network", metavar="PRESET|RECIPE.yaml")
     parser.add_argument(
-        "--seconds", type=_positive(float), default=10.0, metavar="S", help="audio an utterance"
+        "network",
+        metavar="PRESET|RECIPE.yaml|DIR",
+        help="a preset, a recipe or a model directory",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=_positive(float),
+        default=10.0,
+        metavar="S",
+        help="audio an utterance (default: 10)",
     )
     parser.add_argument(
         "--batch-size", type=_positive(int), default=1, metavar="N", help="utterances (default: 1)"
@@ -31,16 +40,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs `ds2 model describe`."""
     from ds2_tf.audio.spectrogram import SpectrogramConfig
+    from ds2_tf.errors import UserError
     from ds2_tf.models.cost import network_cost
-    from ds2_tf.models.presets import preset
+    from ds2_tf.models.model_directory import load_description
+    from ds2_tf.models.presets import PRESETS
     from ds2_tf.recipes import load_recipe
 
-    if pathlib.Path(args.network).suffix in (".yaml", ".yml"):
-        recipe = load_recipe(args.network)
-        model, num_labels, features = recipe.model, len(recipe.alphabet) + 1, recipe.features
-    else:
-        chosen = preset(args.network)
+    path = pathlib.Path(args.network)
+    if args.network in PRESETS:
+        chosen = PRESETS[args.network]
         model, num_labels, features = chosen.model, chosen.num_labels, SpectrogramConfig()
+    elif path.is_dir() or path.suffix in (".yaml", ".yml"):
+        described = load_description(path) if path.is_dir() else load_recipe(path)
+        model, num_labels = described.model, len(described.alphabet) + 1
+        features = described.features
+    else:
+        raise UserError(
+            f"There is no preset and no model directory {args.network!r}; choose one of "
+            f"{', '.join(PRESETS)}, or name a recipe (.yaml) or a model directory."
+        )
     cost = network_cost(
         model, num_labels, features, batch_size=args.batch_size, seconds=args.seconds
     )

@@ -17,7 +17,7 @@ import json
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 train`."""
     from ds2_tf.audio.graph_reading import DECODERS
-    from ds2_tf.commands.corpus_arguments import add_raw_arguments
+    from ds2_tf.commands.corpus_arguments import add_bad_share_argument, add_raw_arguments
 
     parser.add_argument("recipe", metavar="RECIPE.yaml", help="network and training")
     source = parser.add_mutually_exclusive_group(required=True)
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --manifest: the splits to train on, such as `train dev` at the very end "
         "(default: train)",
     )
+    add_bad_share_argument(parser, only_with="--manifest")
     parser.add_argument(
         "--initial-model",
         metavar="DIR",
@@ -61,7 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs `ds2 train`."""
     from ds2_tf.commands.corpus_arguments import raw_format
+    from ds2_tf.commands.output_files import prepare_output_directory
     from ds2_tf.corpora.records import split_files
+    from ds2_tf.corpora.rejection import DEFAULT_LIMIT
     from ds2_tf.errors import UserError
     from ds2_tf.recipes import load_recipe
 
@@ -70,6 +73,11 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(
             "--train-split chooses among the splits of a manifest; records are ingested for the "
             "splits that they are to be used for."
+        )
+    if args.records and args.max_bad_share is not None:
+        raise UserError(
+            "--max-bad-share is about the recordings of a manifest; records hold the usable ones "
+            "alone: give it to `ds2 pipeline ingest`."
         )
     if args.records:
         train_files = split_files(args.records, "train")
@@ -81,6 +89,10 @@ def run(args: argparse.Namespace) -> int:
 
     # Before the data, for workers must be joined before TensorFlow computes anything.
     strategy = make_strategy()
+    state = args.state or args.output.rstrip("/") + "-state"
+    if is_chief(strategy):
+        for directory in (args.output, state):
+            prepare_output_directory(directory)
     if args.records:
         data = RecordData(recipe, train_files, dev_files)
     else:
@@ -89,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
             args.manifest,
             train_split=args.train_split or "train",
             raw=raw_format(args),
+            max_bad_share=DEFAULT_LIMIT if args.max_bad_share is None else args.max_bad_share,
             decoder=args.decoder,
             jobs=None,
         )
@@ -96,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         recipe,
         data,
         output_directory=args.output,
-        state_directory=args.state or args.output.rstrip("/") + "-state",
+        state_directory=state,
         strategy=strategy,
         initial_model=args.initial_model,
     )

@@ -13,7 +13,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ds2_tf.audio.reading import AudioError, RawFormat, read_audio
-from ds2_tf.corpora.manifest import Utterance, manifest_lines, parse_utterance, resolve_audio
+from ds2_tf.corpora.manifest import (
+    EmptyManifest,
+    Utterance,
+    manifest_lines,
+    parse_utterance,
+    resolve_audio,
+)
 from ds2_tf.corpora.parallel import map_in_processes
 from ds2_tf.corpora.rejection import BadUtterance, Rejection, RejectionReport
 from ds2_tf.text.alphabet import Alphabet
@@ -154,9 +160,14 @@ def check_corpus(
     Returns:
         The report: first what is wrong with lines and ids, then with utterances, each in the order
         of the manifest.
+
+    Raises:
+        EmptyManifest: there is no line.
     """
     report = RejectionReport()
     utterances = list(parse_lines(manifest_path, report))
+    if not report.total:
+        raise EmptyManifest(manifest_path)
     find_rejection = functools.partial(
         _find_rejection,
         manifest_path=os.fspath(manifest_path),

@@ -16,6 +16,7 @@ from ds2_tf.errors import UserError
 FIELDS = ("id", "audio", "transcript", "duration", "speaker", "split")
 _TEXT_FIELDS = ("id", "audio", "transcript", "speaker", "split")
 _REQUIRED_FIELDS = ("id", "audio", "transcript")
+_OPTIONAL_FIELDS = ("duration", "speaker", "split")
 # The further field of word times: a list of [word, start, end] in seconds.
 WORDS_FIELD = "words"
 
@@ -32,6 +33,13 @@ class ManifestError(UserError):
         super().__init__(f"{path}, line {line_number}: {problem}")
         self.line_number = line_number
         self.problem = problem
+
+
+class EmptyManifest(UserError):
+    """A manifest without a single utterance."""
+
+    def __init__(self, path: str | os.PathLike):
+        super().__init__(f"The manifest {path} is empty: an utterance takes a line of JSON.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +73,9 @@ class Utterance:
 def parse_utterance(line: str) -> Utterance:
     """Parses one manifest line.
 
+    A duration, speaker or split of null is taken for one that is not there, since libraries write
+    so what they lack.
+
     Raises:
         ValueError: the line is not JSON, lacks a field, or has one of the wrong type.
     """
@@ -83,9 +94,12 @@ def parse_utterance(line: str) -> Utterance:
     missing = [name for name in _REQUIRED_FIELDS if name not in fields]
     if missing:
         raise ValueError(f"lacks {', '.join(missing)}; found {', '.join(fields) or 'nothing'}")
+    for name in _OPTIONAL_FIELDS:
+        if name in fields and fields[name] is None:
+            del fields[name]
     for name in _TEXT_FIELDS:
         if not isinstance(fields.get(name, ""), str):
-            raise ValueError(f"{name} must be text, got {fields[name]!r}")
+            raise ValueError(f"{name} must be text, got {_json(fields[name])}")
     if not fields["id"]:
         raise ValueError("id is empty")
     duration = fields.get("duration", 0.0)
@@ -94,9 +108,14 @@ def parse_utterance(line: str) -> Utterance:
         or not isinstance(duration, (int, float))
         or not 0 <= duration < math.inf
     ):
-        raise ValueError(f"duration must be a number of seconds, got {duration!r}")
+        raise ValueError(f"duration must be a number of seconds, got {_json(duration)}")
     known = {name: fields.pop(name) for name in FIELDS if name in fields}
     return Utterance(**known, extra=fields)
+
+
+def _json(value: object) -> str:
+    """A value as it stands in the manifest."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def read_manifest(path: str | os.PathLike) -> Iterator[Utterance]:
@@ -122,6 +141,47 @@ def manifest_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
         for line_number, line in enumerate(file, start=1):
             if line.strip():
                 yield line_number, line
+
+
+def require_splits(splits: Iterable[str], *paths: str | os.PathLike) -> None:
+    """Checks that manifests have splits, before any work that a misspelled name would waste.
+
+    Reads no further than to an utterance of each split. Lines that are not utterances are passed
+    over: they are another check's.
+
+    Args:
+        splits: names of splits, each of which must be in one of the manifests.
+        paths: the manifests.
+
+    Raises:
+        UserError: there is no utterance of one of the splits; the message names the splits that
+            there are.
+        EmptyManifest: a manifest was read to its end and has no line.
+    """
+    missing, found = dict.fromkeys(splits), set()
+    malformed = False
+    for path in paths:
+        line = None
+        for _, line in manifest_lines(path):
+            try:
+                split = parse_utterance(line).split
+            except ValueError:
+                malformed = True
+                continue
+            found.add(split)
+            missing.pop(split, None)
+            if not missing:
+                return
+        if line is None:
+            raise EmptyManifest(path)
+    if malformed and not found:
+        return
+    names = sorted(name for name in found if name is not None)
+    raise UserError(
+        f"{', '.join(map(str, paths))} {'has' if len(paths) == 1 else 'have'} no split "
+        f"{next(iter(missing))!r}; "
+        + (f"found {names}." if names else "no utterance is assigned to a split.")
+    )
 
 
 def write_manifest(path: str | os.PathLike, utterances: Iterable[Utterance]) -> None:

@@ -23,6 +23,7 @@ from ds2_tf.corpora.manifest import (
     Utterance,
     moved,
     read_manifest,
+    require_splits,
     resolve_audio,
     write_manifest,
 )
@@ -180,13 +181,15 @@ def splice_corpus(
         `hours`.
 
     Raises:
-        UserError: no utterance of the split has word times, or one has them in another form.
+        UserError: there is no such split, no utterance of it has word times, or one has
+            them in another form.
     """
     if copies < 1:
         raise UserError(f"copies must be at least 1, got {copies}.")
     everything = list(read_manifest(manifest_path))
     chosen = [u for u in everything if u.split == split and u.extra.get(WORDS_FIELD)]
     if not chosen:
+        require_splits([split], manifest_path)
         raise UserError(
             f"No utterance of the split {split!r} in {manifest_path} has the times of its words: "
             "`ds2 corpus align MANIFEST --model DIR --output FILE` adds them."

@@ -139,7 +139,10 @@ class BeamSearch:
         hot_words = dict(hot_words or {})
         for word, weight in hot_words.items():
             if not word or " " in word or alphabet.unknown_characters(word):
-                raise UserError(f"The hot word {word!r} is not one word of {alphabet}.")
+                raise UserError(
+                    f"The hot word {word!r} is not one word of an alphabet of "
+                    f"{alphabet.describe()}."
+                )
             if not math.isfinite(weight):
                 raise UserError(f"The weight of the hot word {word!r} is {weight}.")
         self.alphabet = alphabet
@@ -256,8 +259,9 @@ class DecodingStream:
         size = self._search.alphabet.size
         if log_probs.ndim != 2 or log_probs.shape[1] != size:
             raise UserError(
-                f"Expected log probabilities of shape [frames, {size}] for {self._search.alphabet},"
-                f" got {list(log_probs.shape)}: the decoder belongs to a model of another alphabet."
+                f"Expected log probabilities of shape [frames, {size}] for an alphabet of "
+                f"{self._search.alphabet.describe()}, got {list(log_probs.shape)}: the decoder "
+                "belongs to a model of another alphabet."
             )
         # NaN fails this, too.
         if log_probs.size and not log_probs.max() <= 1e-3:
@@ -344,8 +348,8 @@ def _check_alphabet(model: NgramModel, alphabet: Alphabet, by_character: bool) -
     else:
         if " " not in alphabet.characters:
             raise UserError(
-                f"The language model {model.path} is of words, but {alphabet} has no space to part "
-                "them: build one of characters."
+                f"The language model {model.path} is of words, but an alphabet of "
+                f"{alphabet.describe()} has no space to part them: build one of characters."
             )
         known = model.words
         characters = set(alphabet.characters)
@@ -355,5 +359,5 @@ def _check_alphabet(model: NgramModel, alphabet: Alphabet, by_character: bool) -
         raise UserError(
             f"The language model {model.path} is of another alphabet: only {len(usable)} of its "
             f"{len(known)} {'characters' if by_character else 'words'} can be spelled in "
-            f"{alphabet}. It has, for example, {strange}."
+            f"an alphabet of {alphabet.describe()}. It has, for example, {strange}."
         )

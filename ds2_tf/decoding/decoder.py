@@ -194,7 +194,7 @@ def as_decoder(decoder: Decoder | BeamSearch | None, alphabet: Alphabet) -> Deco
         raise UserError(f"Expected a decoder, such as Decoder.load(path), got {decoder!r}.")
     if decoder.search.alphabet != alphabet:
         raise UserError(
-            f"The decoder is for {decoder.search.alphabet}, and the model has {alphabet}: make a "
+            f"The decoder is for {decoder.search.alphabet.describe_mismatch(alphabet)}: make a "
             "decoder package for this model with ds2 lm package."
         )
     return decoder

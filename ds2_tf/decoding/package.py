@@ -67,8 +67,9 @@ class DecoderPackage:
         """
         if alphabet is not None and alphabet != self.alphabet:
             raise UserError(
-                f"The decoder package {self.path} is for {self.alphabet}, and the model has "
-                f"{alphabet}: make a package for this model with ds2 lm package."
+                f"The decoder package {self.path} is for "
+                f"{self.alphabet.describe_mismatch(alphabet)}: make a package for this model with "
+                "ds2 lm package."
             )
         return BeamSearch(
             self.alphabet,

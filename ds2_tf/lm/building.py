@@ -14,9 +14,10 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 
+from ds2_tf.corpora.manifest import require_splits
 from ds2_tf.decoding.ngram_model import NgramModel, character_tokens
 from ds2_tf.errors import UserError
-from ds2_tf.lm.text import read_sentences, text_normalization
+from ds2_tf.lm.text import is_manifest, read_sentences, text_normalization
 from ds2_tf.lm.tools import kenlm_program
 from ds2_tf.text.alphabet import Alphabet
 
@@ -109,15 +110,22 @@ def build_lm(
         held_out_share: that share, every n-th sentence; 0 measures nothing. Defaults to 0.02.
 
     Raises:
-        UserError: there is no text, KenLM's programs are missing, or they cannot make such a model.
+        UserError: there is no text or no such split, KenLM's programs are missing, or they cannot
+            make such a model.
     """
     start = time.monotonic()
     if not 2 <= order <= 6:
         raise UserError(f"The order must be from 2 to 6, got {order}.")
     if not by_character and " " not in alphabet.characters:
-        raise UserError(f"{alphabet} has no space to part words: build a model of characters.")
+        raise UserError(
+            f"An alphabet of {alphabet.describe()} has no space to part words: build "
+            "a model of characters."
+        )
     if held_out and split:
         raise UserError("Held-out text cannot be given together with a split of manifests.")
+    # Of a text, which has no splits, the reading says so.
+    if split is not None and all(map(is_manifest, sources)):
+        require_splits([split], *sources)
     normalize = text_normalization(alphabet, language)
     with tempfile.TemporaryDirectory(prefix="ds2-lm-") as name:
         directory = pathlib.Path(name)
@@ -127,7 +135,7 @@ def build_lm(
         if not corpus.sentences:
             raise UserError(
                 f"There is no sentence in {', '.join(map(str, sources))} that can be spelled in "
-                f"{alphabet}; {corpus.left_out} were left out."
+                f"an alphabet of {alphabet.describe()}; {corpus.left_out} were left out."
             )
         vocabulary = None
         if len(corpus.words) > vocabulary_limit and not by_character:

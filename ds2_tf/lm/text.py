@@ -7,10 +7,15 @@ import gzip
 import os
 from collections.abc import Callable, Iterator
 
-from ds2_tf.corpora.manifest import read_manifest
+from ds2_tf.corpora.manifest import EmptyManifest, read_manifest
 from ds2_tf.errors import UserError
 from ds2_tf.text.alphabet import Alphabet
 from ds2_tf.text.normalization import normalization
+
+
+def is_manifest(path: str | os.PathLike) -> bool:
+    """Whether a path names a manifest (.jsonl), and not a text."""
+    return os.fspath(path).endswith(".jsonl")
 
 
 def read_sentences(path: str | os.PathLike, split: str | None = None) -> Iterator[str]:
@@ -22,13 +27,16 @@ def read_sentences(path: str | os.PathLike, split: str | None = None) -> Iterato
         split: only this split of a manifest. Defaults to all.
 
     Raises:
-        UserError: the file cannot be read, or is not UTF-8.
+        UserError: the file cannot be read, is not UTF-8, or is a manifest without a line.
     """
     name = os.fspath(path)
-    if name.endswith(".jsonl"):
+    if is_manifest(name):
+        utterance = None
         for utterance in read_manifest(path):
             if split is None or utterance.split == split:
                 yield utterance.transcript
+        if utterance is None:
+            raise EmptyManifest(path)
         return
     if split is not None:
         raise UserError(f"{name} is not a manifest (.jsonl), and so has no split {split!r}.")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
 import unicodedata
@@ -12,6 +13,8 @@ from ds2_tf.errors import UserError
 
 BLANK = 0
 _SPACE = " "
+# Labels that a message shows.
+_MOST_NAMED = 3
 
 
 class Alphabet:
@@ -98,6 +101,34 @@ class Alphabet:
     def to_config(self) -> str | tuple[str, ...]:
         """The labels as a recipe states them: a string, or a list where there are bigrams."""
         return self._labels if self.has_bigrams else "".join(self._labels)
+
+    def describe(self) -> str:
+        """The alphabet for messages: how many labels, the blank included, and the first of them."""
+        bigrams = len(self._labels) - len(self.characters)
+        first = [repr(label) for label in self._labels[:_MOST_NAMED]]
+        if len(self._labels) > _MOST_NAMED:
+            first.append("...")
+        return (
+            f"{self.size} labels"
+            + (f", {bigrams} of them bigrams" if bigrams else "")
+            + f": {', '.join(first)}"
+        )
+
+    def describe_mismatch(self, model: Alphabet) -> str:
+        """This alphabet, that of a model, and the first label in which they differ, for messages.
+
+        Args:
+            model: an alphabet that is not equal to this one.
+        """
+        pairs = itertools.zip_longest(self._labels, model._labels)
+        number, labels = next(
+            (number, pair) for number, pair in enumerate(pairs, start=1) if pair[0] != pair[1]
+        )
+        mine, theirs = ("missing" if label is None else repr(label) for label in labels)
+        return (
+            f"an alphabet of {self.describe()}, and the model has one of {model.describe()} "
+            f"(label {number} is {mine} in the former and {theirs} in the latter)"
+        )
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the labels as UTF-8, one a line, in output order, without the blank."""

@@ -21,7 +21,7 @@ from ds2_tf.audio.reading import RawFormat, audio_duration
 from ds2_tf.audio.spectrogram import FEATURE_VERSION
 from ds2_tf.config import AudioAugmentationConfig, Recipe, to_dict
 from ds2_tf.corpora.checking import check_corpus, parse_lines
-from ds2_tf.corpora.manifest import Utterance, resolve_audio
+from ds2_tf.corpora.manifest import Utterance, require_splits, resolve_audio
 from ds2_tf.corpora.records import read_records
 from ds2_tf.corpora.rejection import DEFAULT_LIMIT, RejectionReport
 from ds2_tf.corpora.statistics import (
@@ -160,7 +160,7 @@ class AudioData:
 
     Raises:
         TooManyRejections: more utterances than that are unusable; the message names them.
-        UserError: a split is empty.
+        UserError: a split is not there, or has no usable utterance.
     """
 
     def __init__(
@@ -180,15 +180,16 @@ class AudioData:
         self._raw = raw
         self._decoder = decoder
         self._alphabet = Alphabet(recipe.alphabet)
-        usable = _usable_utterances(recipe, manifest_path, raw, max_bad_share, jobs)
         train_splits = {train_split} if isinstance(train_split, str) else set(train_split)
+        splits = (*sorted(train_splits), dev_split)
+        require_splits(splits, manifest_path)
+        usable = _usable_utterances(recipe, manifest_path, raw, max_bad_share, jobs)
         self.trains_on_dev = dev_split in train_splits
         self._train = [u for u in usable if u.split in train_splits]
         self._dev = [u for u in usable if u.split == dev_split]
-        found = {str(utterance.split) for utterance in usable}
-        for name in (*sorted(train_splits), dev_split):
-            if name not in found:
-                raise UserError(f"{manifest_path} has no split {name!r}; found {sorted(found)}.")
+        for name in splits:
+            if all(utterance.split != name for utterance in usable):
+                raise UserError(f"No utterance of the split {name!r} in {manifest_path} is usable.")
         self._durations = [self._duration(utterance) for utterance in self._train]
         augmentation = recipe.training.augmentation
         self._augment_audio = (

@@ -12,6 +12,8 @@ import argparse
 import pathlib
 import sys
 
+from ds2_tf.commands.output_files import prepare_output_file
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 pipeline compile`."""
@@ -37,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.kubeflow.compile import compile_pipeline, paths_outside_volumes, write_spec
 
     config = load_pipeline_config(args.config)
+    prepare_output_file(args.output)
     documents = compile_pipeline(config, args.engine)
     if args.engine == "kubeflow":
         for key, path in paths_outside_volumes(config).items():

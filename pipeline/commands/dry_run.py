@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from ds2_tf.commands.output_files import prepare_output_directory
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 pipeline dry-run`."""
@@ -42,7 +44,9 @@ def run(args: argparse.Namespace) -> int:
         if not separator:
             raise UserError(f"--parameter takes NAME=VALUE, got {text!r}.")
         parameters[name] = value
-    dry_run(load_spec(args.spec), args.directory, parameters=parameters, on_task=_report)
+    spec = load_spec(args.spec)
+    prepare_output_directory(args.directory)
+    dry_run(spec, args.directory, parameters=parameters, on_task=_report)
     return 0
 
 

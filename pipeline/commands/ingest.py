@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from ds2_tf.commands.output_files import prepare_output_directory
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 pipeline ingest`."""
@@ -70,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     config = IngestionConfig.from_recipe(load_recipe(args.recipe), **options)
     manifests = [_manifest_source(text, args.split_by) for text in args.manifest]
     quiet_libraries()
+    prepare_output_directory(args.output)
     result = ingest(
         manifests,
         config,

@@ -22,6 +22,8 @@ import argparse
 import json
 import sys
 
+from ds2_tf.commands.output_files import prepare_output_directory
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 pipeline run`."""
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.configs import load_pipeline_config
 
     config = load_pipeline_config(args.config)
-    os.makedirs(os.path.dirname(config.metadata_path), exist_ok=True)
+    prepare_output_directory(os.path.dirname(config.metadata_path))
     print(f"pipeline {config.name}: starting", file=sys.stderr)
 
     from pipeline.dag import LOOKING_STEPS, create_pipeline

@@ -11,6 +11,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
+from ds2_tf.corpora.manifest import EmptyManifest
 from ds2_tf.corpora.rejection import DEFAULT_LIMIT, Rejection, RejectionReport
 from ds2_tf.errors import UserError
 from pipeline.ingestion.config import IngestionConfig
@@ -93,7 +94,7 @@ def ingest(
         show_progress: show progress on standard error. Defaults to false.
 
     Raises:
-        UserError: a manifest cannot be read, or a split gets no utterance.
+        UserError: a manifest cannot be read, all are empty, or a split gets no utterance.
         LostRecords: the Beam runner lost some.
         LostWorker: a worker process was killed.
         DirectoryInUse: another ingestion uses the work directory.
@@ -104,6 +105,8 @@ def ingest(
     report_path = pathlib.Path(report_path or output / REPORT_NAME)
     sources = expand_manifests(manifests)
     total = count_lines(sources)
+    if not total:
+        raise EmptyManifest(", ".join(source.path for source in sources))
     store = ShardStore(work_directory)
     progress_directory = str(work_directory / "progress")
     progress = (

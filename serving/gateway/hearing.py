@@ -167,13 +167,13 @@ class SpeechServer:
             labels = metadata.signatures["serving_default"].outputs["log_probs"].shape[-1]
             if labels not in (None, alphabet.size):
                 raise UserError(
-                    f"The model has {labels} labels and {alphabet} has {alphabet.size}, blank "
-                    "included: give the gateway the model's alphabet."
+                    f"The model has {labels} labels, and the gateway an alphabet of "
+                    f"{alphabet.describe()}: give the gateway the model's alphabet."
                 )
         if self._decoder and self._decoder.alphabet != alphabet:
             raise UserError(
-                f"The decoder is for {self._decoder.alphabet}, and the model has {alphabet}: make "
-                "a decoder package for this model with ds2 lm package."
+                f"The decoder is for {self._decoder.alphabet.describe_mismatch(alphabet)}: make a "
+                "decoder package for this model with ds2 lm package."
             )
         return ModelInfo(
             name=client.model_name,

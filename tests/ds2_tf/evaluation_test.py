@@ -77,8 +77,12 @@ def test_bad_utterances_are_left_out_up_to_the_limit(tiny_model_directory, corpu
 
 def test_an_empty_split_is_an_error(tiny_model_directory, corpus):
     manifest = manifest_of(corpus / "none.jsonl", [Utterance("0", "0.wav", "a", split="train")])
-    with pytest.raises(TooManyRejections, match="No usable utterance"):
+    with pytest.raises(UserError, match=r"none.jsonl has no split 'test'; found \['train'\]"):
         evaluate(tiny_model_directory, manifest, split="test")
+    manifest_of(manifest, [])
+    for split in (None, "test"):
+        with pytest.raises(UserError, match="none.jsonl is empty"):
+            evaluate(tiny_model_directory, manifest, split=split)
 
 
 def test_rates_weigh_every_word_alike():

@@ -18,6 +18,7 @@ from ds2_tf.commands import (
 )
 from ds2_tf.corpora.manifest import Utterance, read_manifest, write_manifest
 from ds2_tf.corpora.rejection import TooManyRejections
+from ds2_tf.errors import UserError
 from ds2_tf.text.alphabet import Alphabet
 
 
@@ -208,6 +209,54 @@ class TestStats:
         assert summary["total"]["hours"] == pytest.approx(5 / 3600)
         assert summary["unreadable"] is None
 
+    def test_an_empty_manifest(self, tmp_path, capsys):
+        (tmp_path / "empty.jsonl").touch()
+        with pytest.raises(UserError, match="empty.jsonl is empty"):
+            run(corpus_stats, tmp_path / "empty.jsonl", "-q")
+        assert not capsys.readouterr().out
+
+
+class TestOutputFiles:
+    """Of the commands that read a manifest; the helper itself has tests of its own."""
+
+    COMMANDS = [
+        (corpus_stats, "--html"),
+        (corpus_check, "--report"),
+        (corpus_alphabet, "--output"),
+        (corpus_splice, "--output"),
+        (corpus_align, "--output"),
+    ]
+
+    @pytest.mark.parametrize("command, option", COMMANDS[:3])
+    def test_folders_are_made(self, command, option, manifest, tmp_path):
+        output = tmp_path / "new" / "newer" / "file"
+        quiet = () if command is corpus_alphabet else ("--quiet",)
+        assert run(command, manifest, *quiet, option, output) == 0
+        assert output.is_file()
+
+    @pytest.mark.parametrize("command, option", COMMANDS)
+    def test_what_cannot_be_written_is_said_before_the_work(
+        self, command, option, manifest, capsys
+    ):
+        words = ("--model", "none") if command is corpus_align else ()
+        with pytest.raises(UserError, match="is a file, and not a folder"):
+            run(command, manifest, *words, option, manifest / "file")
+        assert capsys.readouterr() == ("", "")
+
+    def test_imports(self, folder, manifest, capsys):
+        for words in (("directory", folder), ("synthetic",)):
+            with pytest.raises(UserError, match="is a file, and not a folder"):
+                run(corpus_import, *words, "-o", manifest / "file")
+        assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("command", [corpus_align, corpus_alphabet, corpus_splice])
+def test_a_misspelled_split_is_named(command, manifest, tmp_path):
+    words = ("--model", tmp_path / "none") if command is corpus_align else ()
+    with pytest.raises(UserError, match=r"has no split 'trian'; found \['dev', 'test', 'train'\]"):
+        run(command, manifest, "--output", tmp_path / "out", "--split", "trian", *words)
+    assert command is corpus_splice or not (tmp_path / "out").exists()
+
 
 def test_alphabet(tmp_path, capsys):
     (tmp_path / "text.txt").write_text("The café,\nthe theme!\n", "utf-8")
@@ -216,6 +265,8 @@ def test_alphabet(tmp_path, capsys):
     assert run(corpus_alphabet, *words) == 0
     assert Alphabet.load(output) == Alphabet([*" acefhmté", "th"])
     assert capsys.readouterr().out == f"9 characters, 1 bigrams in {output}\n"
+    with pytest.raises(UserError, match="--split chooses from manifests"):
+        run(corpus_alphabet, *words, "--split", "train")
 
 
 class TestAlignAndSplice:

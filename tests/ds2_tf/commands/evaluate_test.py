@@ -67,6 +67,27 @@ def test_report(evaluate, tmp_path):
     assert low <= json.loads(output.out)["wer"] <= high
 
 
+@pytest.mark.parametrize("share", ["7", "-0.1", "nan", "few"])
+def test_a_share_is_from_0_to_1(evaluate, share, capsys):
+    with pytest.raises(SystemExit) as exit:
+        evaluate("--max-bad-share", share)
+    assert exit.value.code == 2
+    assert f"--max-bad-share: {share} is not a share from 0 to 1" in capsys.readouterr().err
+
+
+def test_folders_of_files_are_made(evaluate, tmp_path):
+    folder = tmp_path / "new" / "newer"
+    assert evaluate("--report", folder / "e.html", "--output", folder / "e.jsonl")[0] == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["e.html", "e.jsonl"]
+
+
+@pytest.mark.parametrize("option", ["--report", "--output"])
+def test_files_that_cannot_be_written_are_named_before_the_work(evaluate, manifest, option):
+    status, output = evaluate(option, manifest / "e")
+    assert status == 1 and f"{manifest} is a file, and not a folder" in output.err
+    assert "recognised" not in output.err and not output.out
+
+
 @pytest.mark.parametrize(
     "words, message",
     [

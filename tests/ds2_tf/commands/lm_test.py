@@ -180,6 +180,28 @@ def test_tune(package, tiny_model_directory, capsys):
         assert file.read(4) == b"\x89PNG"
 
 
+@pytest.mark.parametrize("option", ["--split", "--check-split"])
+def test_tune_names_a_misspelled_split(package, option, capsys):
+    words = ["lm", "tune", "p.decoder", "--model", "none", "--manifest", "m.jsonl"]
+    assert main([*words, "--split", "dev", option, "dve"]) == 1
+    assert "m.jsonl has no split 'dve'; found ['dev']" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["build", "text.txt", "-o", "text.txt/lm"],
+        ["package", "lm.binary", "-o", "text.txt/lm"],
+        ["tune", "p.decoder", "--model", "m", "--manifest", "m.jsonl", "--plot", "text.txt/lm"],
+    ],
+)
+def test_files_that_cannot_be_written(package, words, capsys):
+    capsys.readouterr()
+    assert main(["lm", *words]) == 1
+    output = capsys.readouterr()
+    assert "text.txt is a file, and not a folder." in output.err and not output.out
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
@@ -207,4 +229,9 @@ def test_decoder_of_another_alphabet(files, package, tiny_model_directory, capsy
     assert main(["lm", "package", "lm.binary", "-o", "q", "--alphabet", "a.txt"]) == 0
     words = ["evaluate", "--model", str(tiny_model_directory), "--manifest", "m.jsonl"]
     assert main([*words, "--decoder", "q"]) == 1
-    assert "The decoder package q is for Alphabet(" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "package q is for an alphabet of 28 labels: ' ', 'a', 'b', ..., and the model" in said
+    assert (
+        """one of 29 labels: ' ', 'a', 'b', ... (label 28 is missing in the former and "'\""""
+        in said
+    )

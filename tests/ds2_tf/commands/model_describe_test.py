@@ -7,6 +7,7 @@ import pytest
 
 from ds2_tf.cli import main
 from ds2_tf.models.cost import network_cost
+from ds2_tf.models.model_directory import load_description
 from ds2_tf.models.presets import PRESETS
 
 
@@ -40,11 +41,13 @@ def test_help_lists_the_presets(capsys):
         main(["model", "describe", "--help"])
     text = capsys.readouterr().out
     assert all(f"  {name} " in text for name in PRESETS)
+    assert "a preset, a recipe or a model directory" in text and "(default: 10)" in text
 
 
 def test_an_unknown_name_is_answered_with_those_there_are(capsys):
     assert main(["model", "describe", "large"]) == 1
-    assert "There is no preset 'large'; choose one of english-18m" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "There is no preset and no model directory 'large'; choose one of english-18m" in said
 
 
 @pytest.mark.parametrize("words", [["--seconds", "0"], ["--batch-size", "-1"]])
@@ -52,3 +55,16 @@ def test_numbers_must_be_positive(words, capsys):
     with pytest.raises(SystemExit) as exit:
         main(["model", "describe", "tiny", *words])
     assert exit.value.code == 2 and "invalid positive" in capsys.readouterr().err
+
+
+def test_describes_a_model_directory(tiny_model_directory, capsys):
+    assert main(["model", "describe", str(tiny_model_directory), "--json"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    description = load_description(tiny_model_directory)
+    cost = network_cost(description.model, 29, description.features, batch_size=1, seconds=10.0)
+    assert described == json.loads(json.dumps(cost.to_dict()))
+
+
+def test_a_directory_without_a_model(tmp_path, capsys):
+    assert main(["model", "describe", str(tmp_path)]) == 1
+    assert "is not a model directory" in capsys.readouterr().err

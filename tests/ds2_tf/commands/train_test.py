@@ -14,6 +14,8 @@ import pytest
 
 from ds2_tf import cli
 from ds2_tf.corpora.manifest import Utterance, write_manifest
+from ds2_tf.errors import UserError
+from ds2_tf.training import trainer
 
 RECIPE = """
 alphabet: "ab "
@@ -115,6 +117,37 @@ def test_no_records(recipe, tmp_path, capsys):
     assert cli.main(words) == 1
     (error,) = capsys.readouterr().err.splitlines()
     assert error.startswith(f"ds2: error: There are no records in {tmp_path}/Split-train")
+
+
+def test_too_many_bad_recordings(recipe, manifest, tmp_path, capsys, monkeypatch):
+    def train(recipe, data, **options):
+        raise UserError(f"{data.statistics.num_utterances} to train on")
+
+    monkeypatch.setattr(trainer, "train", train)
+    (tmp_path / "3.wav").unlink()
+    words = ["train", recipe(1), "--manifest", manifest, "--output", str(tmp_path / "model")]
+    assert cli.main(words) == 1
+    assert "7.14% of the corpus cannot be used" in capsys.readouterr().err
+    assert cli.main([*words, "--max-bad-share", "0.1"]) == 1
+    assert "11 to train on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "option, message",
+    [(["--max-bad-share", "0.1"], "ds2 pipeline ingest"), (["--train-split", "dev"], "ingested")],
+)
+def test_options_about_recordings_do_not_go_with_records(recipe, tmp_path, capsys, option, message):
+    words = ["train", recipe(1), "--records", str(tmp_path), "--output", str(tmp_path / "model")]
+    assert cli.main([*words, *option]) == 1
+    said = capsys.readouterr().err
+    assert f"{option[0]} " in said and message in said
+
+
+def test_a_model_directory_that_cannot_be_written(recipe, manifest, capsys):
+    words = ["train", recipe(1), "--manifest", manifest, "--output", f"{manifest}/model"]
+    assert cli.main(words) == 1
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.endswith(f"{manifest} is a file, and not a folder.")
 
 
 def test_records_cannot_be_changed_as_recordings(recipe, records, tmp_path, capsys):

@@ -14,6 +14,7 @@ from ds2_tf.corpora import parallel
 from ds2_tf.corpora.checking import check_corpus, ctc_frames_needed, load_utterance
 from ds2_tf.corpora.manifest import Utterance, write_manifest
 from ds2_tf.corpora.rejection import REASONS, BadUtterance
+from ds2_tf.errors import UserError
 from ds2_tf.text.alphabet import Alphabet
 
 ENGLISH = Alphabet.english()
@@ -170,6 +171,12 @@ def test_a_corpus_with_everything_wrong(bad_corpus, monkeypatch, jobs):
         *((r, r) for r in REASONS if r not in ("duplicate-id", "malformed-line")),
     ]
     assert "line 10 repeats the id of line 1" in report.rejections[0].detail
+
+
+def test_an_empty_manifest(tmp_path):
+    (tmp_path / "manifest.jsonl").write_text("\n")
+    with pytest.raises(UserError, match="manifest.jsonl is empty"):
+        check_corpus(tmp_path / "manifest.jsonl", ENGLISH, jobs=1)
 
 
 def test_a_corpus_of_headerless_recordings(tmp_path):

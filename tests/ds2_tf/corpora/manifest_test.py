@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The manifest: round trips, and lines that are not utterances."""
 
+import dataclasses
 import itertools
 import json
 import os
@@ -9,12 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ds2_tf.corpora import manifest
 from ds2_tf.corpora.manifest import (
     FIELDS,
+    EmptyManifest,
     ManifestError,
     Utterance,
+    manifest_lines,
     parse_utterance,
     read_manifest,
+    require_splits,
     resolve_audio,
     split_order,
     write_manifest,
@@ -72,11 +77,12 @@ def test_blank_lines_and_a_byte_order_mark_are_passed_over(tmp_path):
         ("{}", "lacks id, audio, transcript; found nothing"),
         (GOOD.replace('"a"', '""'), "id is empty"),
         (GOOD.replace('"a"', "7"), "id must be text, got 7"),
-        (GOOD.replace('"hello"', "null"), "transcript must be text, got None"),
+        (GOOD.replace('"hello"', "null"), "transcript must be text, got null"),
         (GOOD[:-1] + ', "speaker": 12}', "speaker must be text, got 12"),
-        (GOOD[:-1] + ', "duration": "1.5"}', "duration must be a number of seconds, got '1.5'"),
-        (GOOD[:-1] + ', "duration": true}', "duration must be a number of seconds, got True"),
-        (GOOD[:-1] + ', "duration": NaN}', "duration must be a number of seconds, got nan"),
+        (GOOD[:-1] + ', "split": ["käse"]}', 'split must be text, got ["käse"]'),
+        (GOOD[:-1] + ', "duration": "1.5"}', 'duration must be a number of seconds, got "1.5"'),
+        (GOOD[:-1] + ', "duration": true}', "duration must be a number of seconds, got true"),
+        (GOOD[:-1] + ', "duration": NaN}', "duration must be a number of seconds, got NaN"),
         (GOOD[:-1] + ', "duration": -1}', "duration must be a number of seconds, got -1"),
         (GOOD[:-1] + ', "note": "\\ud800"}', "not UTF-8"),
     ],
@@ -89,6 +95,72 @@ def test_malformed_lines_are_named_by_number(tmp_path, line, problem):
     assert caught.value.line_number == 3
     assert problem in caught.value.problem
     assert str(path) in str(caught.value)
+
+
+def test_null_is_what_is_not_known(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    nulls = ', "duration": null, "speaker": null, "split": null, "note": null}'
+    path.write_text(f"{GOOD[:-1]}{nulls}\n", "utf-8")
+    (utterance,) = read_manifest(path)
+    known = dataclasses.asdict(parse_utterance(GOOD))
+    assert dataclasses.asdict(utterance) == {**known, "extra": {"note": None}}
+    assert json.loads(utterance.to_json()).keys() == {"id", "audio", "transcript", "note"}
+
+
+class TestRequireSplits:
+    @pytest.fixture
+    def write(self, tmp_path):
+        def write(name, *splits):
+            write_manifest(
+                tmp_path / name,
+                [Utterance(str(n), "a.wav", "a", split=split) for n, split in enumerate(splits)],
+            )
+            return tmp_path / name
+
+        return write
+
+    def test_splits_that_are_there(self, write):
+        path = write("a.jsonl", "dev", "train", "dev")
+        require_splits(["dev"], path)
+        require_splits(["train", "dev"], path)
+        require_splits(["train", "test"], path, write("b.jsonl", "test"))
+
+    def test_a_misspelled_name_is_answered_with_those_there_are(self, write):
+        path = write("a.jsonl", "dev", "train", None)
+        with pytest.raises(UserError, match=r"a.jsonl has no split 'trian'; found \['dev', 'tr"):
+            require_splits(["dev", "trian"], path)
+        with pytest.raises(UserError, match=r"a.jsonl, .*b.jsonl have no split 'x'; found \['d"):
+            require_splits(["x"], path, write("b.jsonl", "test"))
+        with pytest.raises(UserError, match="no split 'dev'; no utterance is assigned to a split"):
+            require_splits(["dev"], write("none.jsonl", None))
+
+    def test_an_empty_manifest(self, write):
+        with pytest.raises(EmptyManifest, match="a.jsonl is empty"):
+            require_splits(["dev"], write("a.jsonl"))
+
+    def test_no_more_is_read_than_needed(self, write):
+        path = write("a.jsonl", "dev", "train")
+        with path.open("ab") as file:
+            file.write(b"x" * 10 + b"\n")
+        lines = []
+
+        def counted(path):
+            for line in manifest_lines(path):
+                lines.append(line)
+                yield line
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(manifest, "manifest_lines", counted)
+            require_splits(["dev"], path)
+        assert len(lines) == 1
+
+    def test_malformed_lines_are_left_to_others(self, write):
+        path = write("a.jsonl")
+        path.write_text("broken\n")
+        require_splits(["dev"], path)
+        path.write_text(f"broken\n{GOOD}\n")
+        with pytest.raises(UserError, match="no split 'dev'"):
+            require_splits(["dev"], path)
 
 
 def test_bytes_that_are_not_utf_8_are_a_malformed_line(tmp_path):

@@ -188,7 +188,7 @@ class TestSpliceCorpus:
     @pytest.mark.parametrize(
         "change, message",
         [
-            ({"split": "dev"}, "No utterance of the split 'train'"),
+            ({"split": "dev"}, "has no split 'train'; found"),
             ({"extra": {}}, "ds2 corpus align"),
             ({"extra": {"words": "left right"}}, "must be a list of"),
             ({"extra": {"words": [["left", "early", 1]]}}, "must be a list of"),

@@ -60,7 +60,7 @@ def test_options_of_loading(package, random_log_probs):
     assert decoder.search.options.alpha == 0.5
     ranked = decoder.decode(random_log_probs(20, 5), 10)
     assert "cc" in ranked[0].text.split() and len(ranked) <= 3
-    with pytest.raises(UserError, match="is for Alphabet"):
+    with pytest.raises(UserError, match="is for an alphabet of 5 labels"):
         Decoder.load(package.path, alphabet=Alphabet(" ab"))
 
 

@@ -127,6 +127,11 @@ def test_compressed_text_and_manifest(tmp_path):
     assert set(NgramModel(tmp_path / "lm").words) == {"turn", "right", "never", "go", "left"}
     with pytest.raises(UserError, match="has no split 'train'"):
         build_lm([tmp_path / "t.gz"], tmp_path / "lm", ENGLISH, split="train")
+    with pytest.raises(UserError, match=r"m.jsonl has no split 'dev'; found \['test', 'train'\]"):
+        build_lm([tmp_path / "m.jsonl"], tmp_path / "lm", ENGLISH, split="dev", **options)
+    write_manifest(tmp_path / "m.jsonl", [])
+    with pytest.raises(UserError, match="m.jsonl is empty"):
+        build_lm([tmp_path / "m.jsonl"], tmp_path / "lm", ENGLISH, **options)
 
 
 def test_characters_of_mandarin(tmp_path):

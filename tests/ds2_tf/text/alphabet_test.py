@@ -123,6 +123,33 @@ def test_impossible_alphabets_are_refused(characters, message):
         Alphabet(characters)
 
 
+@pytest.mark.parametrize(
+    "alphabet, expected",
+    [
+        (ENGLISH, "29 labels: ' ', 'a', 'b', ..."),
+        (Alphabet("你好吗"), "4 labels: '你', '好', '吗'"),
+        (Alphabet(["t", "h", "e", "th", "he"]), "6 labels, 2 of them bigrams: 't', 'h', 'e', ..."),
+    ],
+)
+def test_descriptions_are_short(alphabet, expected):
+    assert alphabet.describe() == expected
+
+
+@pytest.mark.parametrize(
+    "one, other, expected",
+    [
+        ("abc", "adc", "(label 2 is 'b' in the former and 'd' in the latter)"),
+        ("abc", "ab", "(label 3 is 'c' in the former and missing in the latter)"),
+        ("ab", ["a", "b", "ab"], "(label 3 is missing in the former and 'ab' in the latter)"),
+    ],
+)
+def test_a_mismatch_names_the_first_difference(one, other, expected):
+    one, other = Alphabet(one), Alphabet(other)
+    assert one.describe_mismatch(other) == (
+        f"an alphabet of {one.describe()}, and the model has one of {other.describe()} {expected}"
+    )
+
+
 def test_equal_alphabets_are_equal():
     assert ENGLISH == Alphabet(" abcdefghijklmnopqrstuvwxyz'")
     assert hash(ENGLISH) == hash(Alphabet.english())

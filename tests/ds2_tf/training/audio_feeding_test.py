@@ -216,6 +216,17 @@ def test_a_missing_split(manifest):
         AudioData(RECIPE, manifest, dev_split="test")
 
 
+def test_a_split_of_which_nothing_is_usable(manifest, tmp_path):
+    for path in manifest.parent.glob("*.wav"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    copy = tmp_path / "manifest.jsonl"
+    copy.write_text(
+        manifest.read_text() + '{"id": "x", "audio": "x.wav", "transcript": "a", "split": "test"}\n'
+    )
+    with pytest.raises(UserError, match="No utterance of the split 'test' in .* is usable"):
+        AudioData(RECIPE, copy, dev_split="test", max_bad_share=0.5)
+
+
 def test_records_cannot_be_changed_as_recordings():
     with pytest.raises(UserError, match="records hold features only"):
         RecordData(with_audio_augmentation(noise_share=0.4), ["train"], ["dev"])
