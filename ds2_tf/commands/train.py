@@ -44,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_bad_share_argument(parser, only_with="--manifest")
     parser.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="another number of epochs than the recipe's, such as for a spliced corpus",
+    )
+    parser.add_argument(
         "--initial-model",
         metavar="DIR",
         help="start from the weights of this model, in all layers of the same name and shape",
@@ -69,6 +75,9 @@ def run(args: argparse.Namespace) -> int:
     from ds2_tf.recipes import load_recipe
 
     recipe = load_recipe(args.recipe)
+    if args.epochs is not None:
+        training = dataclasses.replace(recipe.training, epochs=args.epochs)
+        recipe = dataclasses.replace(recipe, training=training)
     if args.records and args.train_split:
         raise UserError(
             "--train-split chooses among the splits of a manifest; records are ingested for the "
