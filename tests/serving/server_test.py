@@ -110,7 +110,8 @@ def test_a_port_in_use_is_said_before_anything_is_loaded(tmp_path, helpers, flag
     "host, reason",
     [
         ("nohost.invalid", r"The host is not known .*check its name"),
-        ("192.0.2.1", "The host is no address of this machine"),  # of an address block for documentation
+        # Of the addresses that are for documentation.
+        ("192.0.2.1", "The host is no address of this machine"),
     ],
 )
 def test_a_host_that_cannot_be_listened_on(tmp_path, helpers, host, reason):
