@@ -8,10 +8,11 @@ Example:
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,6 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from ds2_tf.audio.reading import read_audio
 from ds2_tf.audio.segmentation import DEFAULT_LIMIT_SECONDS, HOP_SECONDS, Pieces
 from ds2_tf.audio.wav import wav_bytes
 from ds2_tf.decoding.joining import decode_joined
@@ -40,6 +40,17 @@ from serving.answers import (
     VersionStatus,
     tensor_infos,
 )
+from serving.arguments import (
+    SAMPLE_RATE,
+    Audio,
+    as_tensor,
+    check_batch_size,
+    check_num_best,
+    check_recordings,
+    load_samples,
+    search_of,
+)
+from serving.labels import TELLING_SIGNATURES, check_size, label_query, told_alphabet
 from serving.piecewise import batches_by_length, in_batches
 from serving.tensors import tensor_from_proto, tensor_to_proto
 
@@ -47,10 +58,7 @@ if TYPE_CHECKING:
     from ds2_tf.decoding.beam_search import BeamSearch
     from ds2_tf.decoding.decoder import Decoder
 
-SAMPLE_RATE = 16000
 _HOP_SAMPLES = round(HOP_SECONDS * SAMPLE_RATE)
-
-Audio = str | os.PathLike | bytes | np.ndarray
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
@@ -63,6 +71,12 @@ _CODES_OF_A_REQUEST = frozenset(
         grpc.StatusCode.INTERNAL,
         grpc.StatusCode.UNKNOWN,
     }
+)
+
+
+# TensorFlow Serving's answer, and that of a signature of this name which is another thing.
+_CODES_OF_A_SIGNATURE_THAT_IS_MISSING = frozenset(
+    {grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT}
 )
 
 
@@ -104,6 +118,7 @@ class Client:
         timeout: seconds a call may take, retries included. Defaults to 60.
         credentials: TLS credentials. Defaults to None, plain text.
         alphabet: the model's labels, for what is decoded here and not by the server. Defaults to
+            what the model tells; for one that tells nothing, to the decoder's alphabet, or else
             English.
     """
 
@@ -125,7 +140,7 @@ class Client:
         self.version = version
         self.label = label
         self.timeout = timeout
-        self.alphabet = alphabet or Alphabet.english()
+        self.alphabet = alphabet
         options = [
             # A minute of log-probabilities is larger than the default limit of 4 MB.
             ("grpc.max_receive_message_length", -1),
@@ -163,13 +178,14 @@ class Client:
         """Transcribes one recording of any length.
 
         Args:
-            audio: path of an audio file, the bytes of one, or float samples [samples] in [-1, 1]
-                at 16 kHz.
+            audio: path of an audio file, the bytes of one, or a NumPy array of float samples
+                [samples] in [-1, 1] at 16 kHz.
             limit_seconds, words, decoder, num_best, progress: as in `transcribe_batch`.
 
         Raises:
             AudioError: the recording cannot be read.
             ClientError: the server could not be reached or refused the request.
+            UserError: an argument makes no sense, or the alphabet is not the model's.
         """
         (result,) = self.transcribe_batch(
             [audio],
@@ -217,8 +233,13 @@ class Client:
         Raises:
             AudioError: a recording cannot be read.
             ClientError: the server could not be reached, or refused a request or a recording.
-            UserError: the limit is under a second, or the decoder is for another alphabet.
+            UserError: an argument makes no sense, the limit is under a second, or the decoder or
+                the alphabet is not the model's.
         """
+        check_recordings(audios, "transcribe_batch", "transcribe")
+        check_batch_size(batch_size)
+        search = search_of(decoder)
+        check_num_best(num_best, decoder)
         recordings: dict[int, np.ndarray] = {}
         results: dict[int, Transcription | UserError] = {}
         for index, audio in enumerate(audios):
@@ -229,9 +250,12 @@ class Client:
                     raise
                 results[index] = error
         pieces = Pieces(list(recordings.values()), SAMPLE_RATE, limit_seconds=limit_seconds)
+        # Asked now, as the version that answers may be gone by the time that its replies are here.
+        needs_labels = words or search is not None or len(pieces) > len(recordings)
+        told = self._told_alphabets() if needs_labels and len(pieces) else {}
         replies = in_batches(
             pieces,
-            self._send_for_log_probs if words or decoder else self._send_for_text,
+            self._send_for_log_probs if words or search is not None else self._send_for_text,
             batch_size=batch_size,
             is_of_the_request=_is_of_the_request,
             progress=progress and (lambda samples: progress(samples / SAMPLE_RATE)),
@@ -247,10 +271,14 @@ class Client:
                 raise ClientError(message, error.code, error.detail) from error
             results[index] = error
         durations = [len(recordings[index]) / SAMPLE_RATE for index in groups]
-        if words or decoder:
-            joined = self._decode(list(groups.values()), decoder, num_best)
+        alphabet = None
+        if needs_labels:
+            versions = {reply.version for group in groups.values() for _, reply in group}
+            alphabet = self._alphabet_of(versions, told, search)
+        if words or search is not None:
+            joined = self._decode(list(groups.values()), alphabet, decoder, num_best)
         else:
-            joined = [self._joined_text(group) for group in groups.values()]
+            joined = [_joined_text(group, alphabet) for group in groups.values()]
         for index, seconds, group, fields in zip(groups, durations, groups.values(), joined):
             results[index] = Transcription(
                 num_frames=sum(reply.num_frames for _, reply in group),
@@ -291,7 +319,10 @@ class Client:
         Raises:
             AudioError: a recording cannot be read.
             ClientError: the server could not be reached or refused a request.
+            UserError: an argument makes no sense.
         """
+        check_recordings(audios, "log_probs_batch", "log_probs")
+        check_batch_size(batch_size)
         recordings = [load_samples(audio) for audio in audios]
         results: dict[int, np.ndarray] = {}
         for batch in batches_by_length(recordings, batch_size):
@@ -299,22 +330,28 @@ class Client:
             results.update(zip(batch, (reply.log_probs for reply in replies)))
         return [results[index] for index in range(len(recordings))]
 
-    def status(self) -> list[VersionStatus]:
+    def status(self, *, timeout: float | None = None) -> list[VersionStatus]:
         """The versions of the model that the server knows, the highest first.
+
+        Args:
+            timeout: seconds that it may take, retries included. Defaults to the client's.
 
         Raises:
             ClientError: the server could not be reached or does not know the model or version.
         """
         request = get_model_status_pb2.GetModelStatusRequest(model_spec=self._model_spec())
-        response = self._call(self._model.GetModelStatus, request, self.timeout)
+        response = self._call(self._model.GetModelStatus, request, timeout or self.timeout)
         state_name = get_model_status_pb2.ModelVersionStatus.State.Name
         return [
             VersionStatus(entry.version, state_name(entry.state), entry.status.error_message)
             for entry in response.model_version_status
         ]
 
-    def metadata(self) -> Metadata:
+    def metadata(self, *, timeout: float | None = None) -> Metadata:
         """What the version that answers offers.
+
+        Args:
+            timeout: seconds that it may take, retries included. Defaults to the client's.
 
         Raises:
             ClientError: the server could not be reached or does not serve the model or version.
@@ -322,7 +359,7 @@ class Client:
         request = get_model_metadata_pb2.GetModelMetadataRequest(
             model_spec=self._model_spec(), metadata_field=["signature_def"]
         )
-        response = self._call(self._prediction.GetModelMetadata, request, self.timeout)
+        response = self._call(self._prediction.GetModelMetadata, request, timeout or self.timeout)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         response.metadata["signature_def"].Unpack(signatures)
         return Metadata(
@@ -376,18 +413,61 @@ class Client:
             for row, frames in enumerate(outputs["num_frames"])
         ]
 
-    def _joined_text(self, group: Sequence[tuple[float, _PieceReply]]) -> dict[str, Any]:
-        """The fields of a Transcription that are read from the text of its pieces."""
-        separator = " " if " " in self.alphabet.characters else ""
-        words = [word for _, reply in group for word in reply.text.split()]
-        return {"text": separator.join(words), "score": sum(reply.score for _, reply in group)}
+    def labels_of(self, version: int, decoder: Decoder | BeamSearch | None = None) -> Alphabet:
+        """What log probabilities of a version are read with.
 
-    def _decode(self, groups, decoder, num_best: int) -> list[dict[str, Any]]:
+        The client's alphabet, or else what the version tells; for one that tells nothing, the
+        decoder's, or else English.
+
+        Raises:
+            ClientError: the server could not be reached or does not serve the version.
+        """
+        return self._alphabet_of({version}, {}, search_of(decoder))
+
+    def _told_alphabets(self, version: int | None = None) -> dict[int | None, Alphabet | None]:
+        """The alphabet that a version tells, None if it tells none, under its number.
+
+        Nothing is asked where the caller has said what the alphabet is.
+        """
+        for signature in () if self.alphabet else TELLING_SIGNATURES:
+            try:
+                answer = self.predict(signature, label_query(), version=version)
+            except ClientError as error:
+                if error.code not in _CODES_OF_A_SIGNATURE_THAT_IS_MISSING:
+                    raise
+            else:
+                return {answer.version: told_alphabet(answer.outputs)}
+        return {version: None}
+
+    def _alphabet_of(
+        self,
+        versions: Collection[int],
+        told: dict[int | None, Alphabet | None],
+        search: BeamSearch | None,
+    ) -> Alphabet:
+        """The labels of the versions that answered."""
+        if self.alphabet:
+            return self.alphabet
+        for version in versions - told.keys():
+            told = told | self._told_alphabets(version)
+        alphabets = {told[version] for version in versions}
+        if len(alphabets) > 1:
+            raise UserError(
+                f"The versions {', '.join(map(str, sorted(versions)))} of the model "
+                f"{self.model_name!r} answered, and have different alphabets: try again, now that "
+                "the newer one is there."
+            )
+        assumed = search.alphabet if search else Alphabet.english()
+        return next(iter(alphabets), None) or assumed
+
+    def _decode(self, groups, alphabet: Alphabet, decoder, num_best: int) -> list[dict[str, Any]]:
         """The fields of Transcriptions that are read from log probabilities."""
+        for _, reply in itertools.chain.from_iterable(groups):
+            check_size(alphabet, reply.log_probs.shape[-1], f"model {self.model_name!r}")
         transcripts = decode_joined(
             [[(start, reply.log_probs) for start, reply in group] for group in groups],
             frame_seconds=_frame_seconds([reply for group in groups for _, reply in group]),
-            alphabet=self.alphabet,
+            alphabet=alphabet,
             decoder=decoder,
             num_best=num_best,
         )
@@ -397,7 +477,7 @@ class Client:
     def predict(
         self,
         signature_name: str,
-        inputs: dict[str, np.ndarray],
+        inputs: Mapping[str, np.ndarray],
         *,
         version: int | None = None,
         timeout: float | None = None,
@@ -406,17 +486,23 @@ class Client:
 
         Args:
             signature_name: one of those that `metadata` lists.
-            inputs: by name; strings are object arrays of bytes.
+            inputs: by name, arrays or lists; strings are object arrays of bytes, and Python's
+                numbers become float64 and int64, as in NumPy.
             version: the version that must answer. Defaults to the client's.
             timeout: seconds that it may take, retries included. Defaults to the client's.
 
         Raises:
             ClientError: the server could not be reached or refused the request.
+            UserError: an input cannot be sent.
         """
         request = predict_pb2.PredictRequest(model_spec=self._model_spec(version))
         request.model_spec.signature_name = signature_name
         for name, value in inputs.items():
-            tensor_to_proto(value, request.inputs[name], as_content=value.dtype != object)
+            array = as_tensor(name, value)
+            try:
+                tensor_to_proto(array, request.inputs[name], as_content=array.dtype != object)
+            except (TypeError, ValueError) as error:
+                raise UserError(f"The input {name!r} cannot be sent: {error}.") from error
         start = time.monotonic()
         response = self._call(self._prediction.Predict, request, timeout or self.timeout)
         latency = time.monotonic() - start
@@ -470,22 +556,16 @@ class Client:
         return ClientError(message, code, detail)
 
 
-def load_samples(audio: Audio) -> np.ndarray:
-    """Reads what `Client.transcribe` accepts as float32 [samples] at 16 kHz.
+def _joined_text(
+    group: Sequence[tuple[float, _PieceReply]], alphabet: Alphabet | None
+) -> dict[str, Any]:
+    """The fields of a Transcription that are read from the text of its pieces.
 
-    Raises:
-        AudioError: a file that cannot be read.
-        UserError: an array that is not a vector of floats, or is empty.
+    The alphabet tells what is between two pieces; None if there is only one.
     """
-    if not isinstance(audio, np.ndarray):
-        return read_audio(audio, sample_rate=SAMPLE_RATE)
-    if audio.ndim != 1 or audio.dtype.kind != "f" or not audio.size:
-        raise UserError(
-            f"Expected float samples of shape [samples] in [-1, 1] at {SAMPLE_RATE} Hz, got "
-            f"{audio.dtype} of shape {list(audio.shape)}. Divide 16-bit integers by 32768 and "
-            "average the channels."
-        )
-    return audio.astype(np.float32, copy=False)
+    separator = " " if alphabet is None or " " in alphabet.characters else ""
+    words = [word for _, reply in group for word in reply.text.split()]
+    return {"text": separator.join(words), "score": sum(reply.score for _, reply in group)}
 
 
 def _is_of_the_request(error: Exception) -> bool:

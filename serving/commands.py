@@ -15,7 +15,12 @@ import tempfile
 from collections.abc import Iterator
 
 from serving import flags
-from serving.gateway.flags import add_gateway_arguments, check_installed, prepare_gateway
+from serving.gateway.flags import (
+    add_gateway_arguments,
+    check_installed,
+    given_flags,
+    prepare_gateway,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +50,14 @@ def run(args: argparse.Namespace) -> int:
             f"{args.model} is not a directory. Give an exported model, or the directory that "
             "holds its numbered versions."
         )
+    unused = [] if args.web else given_flags(args)
+    if unused:
+        raise UserError(f"{', '.join(unused)} without --web: there is no page without it.")
+    if _is_model_directory(args.model):
+        raise UserError(
+            f"{args.model} is a model directory; export it first: ds2 export --model {args.model} "
+            "--output BASE_PATH, then ds2 serve BASE_PATH."
+        )
     if args.web:
         check_installed()
         if args.ssl_config_file:
@@ -71,7 +84,8 @@ def run(args: argparse.Namespace) -> int:
 def _with_page(server, args: argparse.Namespace, base_path: str):
     from serving.gateway.gateway import ServerWithPage
 
-    args.web_alphabet = args.web_alphabet or _exported_alphabet(base_path)
+    if not hasattr(args, "web_alphabet"):
+        args.web_alphabet = _exported_alphabet(base_path)
     make = prepare_gateway(args, args.model_name)
 
     def gateway(address: str):
@@ -91,6 +105,12 @@ def _exported_alphabet(base_path: str) -> str | None:
         if os.path.exists(path):
             return path
     return None
+
+
+def _is_model_directory(path: str) -> bool:
+    from ds2_tf.models.model_directory import CONFIG_NAME, MODEL_NAME
+
+    return all(os.path.exists(os.path.join(path, name)) for name in (CONFIG_NAME, MODEL_NAME))
 
 
 @contextlib.contextmanager

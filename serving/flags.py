@@ -17,11 +17,18 @@ def boolean(text: str) -> bool:
     return values[text.lower()]
 
 
+def port(text: str) -> int:
+    """Reads a TCP port; 0 stands for any free one."""
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, got {text!r}")
+    return int(text)
+
+
 def add_listening_flags(parser: argparse.ArgumentParser) -> None:
     """Where and how the server listens."""
     group = parser.add_argument_group("listening")
     group.add_argument(
-        "--port", type=int, default=8500, help="gRPC port; 0 picks a free one (default: 8500)"
+        "--port", type=port, default=8500, help="gRPC port; 0 picks a free one (default: 8500)"
     )
     group.add_argument(
         "--host",
@@ -52,7 +59,7 @@ def add_listening_flags(parser: argparse.ArgumentParser) -> None:
         "--enable_grpc_healthcheck_service", **_switch("serve the standard gRPC health check")
     )
     group.add_argument(
-        "--rest_api_port", type=int, default=0, help="REST port (default: 0, no REST)"
+        "--rest_api_port", type=port, default=0, help="REST port (default: 0, no REST)"
     )
     group.add_argument(
         "--rest_api_num_threads",

@@ -15,6 +15,9 @@ from serving.credentials import read_server_credentials
 from serving.errors import ServingError
 from serving.grpc_services import ModelService, PredictionService
 from serving.health import HealthService
+from serving.listening import check_address
+
+PORT_REMEDY = "--port 0 takes any free port."
 
 
 class GrpcServer:
@@ -87,9 +90,13 @@ class GrpcServer:
                 return self._server.add_secure_port(address, credentials)
             return self._server.add_insecure_port(address)
         except RuntimeError as error:
-            reason = "Is another server using it? --port 0 takes any free port."
+            if not address.startswith("unix:"):
+                host, _, port = address.rpartition(":")
+                check_address(host, int(port), remedy=PORT_REMEDY)
+            # gRPC itself tells no reason.
+            reason = f"{error}."
             if credentials:
-                reason += " Or does the server_key not belong to the server_cert?"
+                reason = "Does the server_key belong to the server_cert?"
             raise ServingError(
                 grpc.StatusCode.UNAVAILABLE, f"Cannot listen on {address}. {reason}"
             ) from error

@@ -23,6 +23,7 @@ import time
 import grpc
 from tensorflow_serving.config import model_server_config_pb2 as config_pb2
 
+from ds2_tf.errors import UserError
 from serving import errors, flags
 from serving.batch_scheduler import BatchScheduler
 from serving.batching_options import BatchingOptions, read_batching_options
@@ -30,11 +31,12 @@ from serving.batching_session import BatchingSession
 from serving.config_file import ConfigFilePoller, read_model_config
 from serving.core import ServerCore, single_model_config
 from serving.errors import ServingError
-from serving.grpc_server import GrpcServer
+from serving.grpc_server import PORT_REMEDY, GrpcServer
 from serving.grpc_services import ModelService, PredictionService
 from serving.http_endpoints import http_handler, read_metrics_path
 from serving.http_server import Handler, HttpServer
 from serving.inference import Inference
+from serving.listening import check_address
 from serving.loader import SavedModelLoader
 from serving.manager import Manager
 from serving.memory import MemoryKeeper, prepare_process
@@ -104,11 +106,13 @@ class Server:
     def start(self) -> None:
         """Loads the models, then listens; returns once requests are answered.
 
-        Waits as long as a model has no version at all, as TensorFlow Serving does.
+        Waits as long as a model has no version at all, as TensorFlow Serving does. What is wrong
+        with a port is said before that.
 
         Raises:
             ServingError: the configuration is wrong, a model did not load, or a port is taken.
         """
+        self._check_addresses()
         self.core.reload_config(self._config)
         with self._stop_lock:
             if not self._stopping:
@@ -185,6 +189,14 @@ class Server:
             session = BatchingSession(session, self._batch_scheduler, self._batching, self.metrics)
         return MeteredSession(session, name, self.metrics)
 
+    def _check_addresses(self) -> None:
+        args = self._args
+        # Unless servers are to share a port.
+        if "grpc.so_reuseport" not in args.grpc_channel_arguments:
+            check_address(args.host, args.port, remedy=PORT_REMEDY)
+        if args.rest_api_port:
+            _check_rest_address(args.host, args.rest_api_port)
+
     def _listen(self) -> None:
         args = self._args
         threads_by_cores = 4 * (os.cpu_count() or 1)
@@ -221,11 +233,16 @@ def _http_server(host: str, port: int, handler: Handler, num_threads: int) -> Ht
     try:
         return HttpServer(host, port, handler, num_threads=num_threads)
     except OSError as error:
+        _check_rest_address(host, port)
         raise ServingError(
-            grpc.StatusCode.UNAVAILABLE,
-            f"Cannot listen on {host}:{port} for REST: {error}. Choose another port with "
-            "--rest_api_port.",
+            grpc.StatusCode.UNAVAILABLE, f"Cannot listen on {host}:{port} for REST: {error}."
         ) from error
+
+
+def _check_rest_address(host: str, port: int) -> None:
+    check_address(
+        host, port, purpose="for REST", remedy="Choose another port with --rest_api_port."
+    )
 
 
 def parse_flags(argv: list[str]) -> argparse.Namespace:
@@ -269,13 +286,16 @@ def serve_until_signal(server: Server, grace: float) -> int:
     signal.set_wakeup_fd(wake.fileno())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    failures: list[ServingError] = []
+    failures: list[Exception] = []
 
     def start() -> None:
         try:
             server.start()
-        except ServingError as error:
+        except Exception as error:
+            if not isinstance(error, (ServingError, UserError)):
+                _LOG.exception("The server failed to start in a way that it does not know")
             failures.append(error)
+            # The main thread would wait for a signal.
             wake.send(b"\0")
         else:
             if server.address:
@@ -297,9 +317,15 @@ def serve_until_signal(server: Server, grace: float) -> int:
         os._exit(1)  # their threads would keep the process alive
     starting.join()
     if failures:
-        print(f"Failed to start server. Error: {failures[0]}", file=sys.stderr)
+        print(f"Failed to start server. Error: {_message(failures[0])}", file=sys.stderr)
         return 1
     return 0
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, (ServingError, UserError)):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def main(argv: list[str] | None = None) -> int:

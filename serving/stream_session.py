@@ -14,11 +14,12 @@ import grpc
 import numpy as np
 
 from ds2_tf.decoding.beam_search import BeamSearch
+from ds2_tf.decoding.decoder import Decoder
 from ds2_tf.errors import UserError
 from ds2_tf.streaming.recognition_stream import RecognitionStream
 from ds2_tf.streaming.results import StreamInfo
-from ds2_tf.text.alphabet import Alphabet
 from serving.client import Client, ClientError
+from serving.labels import label_query, told_alphabet
 
 STEP, FINISH, INFO = "stream_step", "stream_finish", "stream_info"
 
@@ -37,8 +38,8 @@ class StreamSession(RecognitionStream):
 
     Args:
         client: whom to ask, or the address of a server of the model "ds2".
-        decoder: a `BeamSearch`, such as `load_package(path).search()` makes; it runs in this
-            process. Defaults to greedy decoding.
+        decoder: such as `Decoder.load(path)`; it runs in this process, and its rescoring, where it
+            has one, ranks the texts at the end. Defaults to greedy decoding.
         chunk_seconds: audio per request. Servers batch requests of one size alone, so that all
             streams of a server should have the same. Defaults to 0.1.
         sample_rate: samples per second of what is fed; resampled where it is not the model's.
@@ -47,7 +48,7 @@ class StreamSession(RecognitionStream):
 
     Raises:
         ClientError: the server could not be reached, or does not serve the model.
-        UserError: the model is not a streaming model, or the decoder is not for it.
+        UserError: the model is not a streaming model, or the decoder is none, or not for it.
 
     Attributes:
         version: the version that hears the stream.
@@ -57,7 +58,7 @@ class StreamSession(RecognitionStream):
         self,
         client: Client | str,
         *,
-        decoder: BeamSearch | None = None,
+        decoder: Decoder | BeamSearch | None = None,
         chunk_seconds: float = 0.1,
         sample_rate: int | None = None,
         timeout: float | None = None,
@@ -66,7 +67,10 @@ class StreamSession(RecognitionStream):
         try:
             network = ServedNetwork(self._own_client or client, timeout)
             super().__init__(
-                network, decoder=decoder, chunk_seconds=chunk_seconds, sample_rate=sample_rate
+                network,
+                decoder=decoder,
+                chunk_seconds=chunk_seconds,
+                sample_rate=sample_rate,
             )
         except BaseException:
             self.close()
@@ -90,7 +94,7 @@ class ServedNetwork:
     def __init__(self, client: Client, timeout: float | None = None):
         self._client = client
         self._timeout = timeout
-        metadata = client.metadata()
+        metadata = client.metadata(timeout=timeout)
         self.version = metadata.version
         if STEP not in metadata.signatures:
             raise UserError(
@@ -98,9 +102,9 @@ class ServedNetwork:
                 "cannot hear streams: only a network that runs forward alone can (bidirectional: "
                 f"false, causal: true). It offers {', '.join(sorted(metadata.signatures))}."
             )
-        told = self._predict(INFO, {"query": np.zeros(1, np.int32)})
+        told = self._predict(INFO, label_query())
         self.info = StreamInfo(
-            Alphabet(label.decode("utf-8") for label in told["labels"][0, 1:]),
+            told_alphabet(told),
             sample_rate=int(told["sample_rate"][0]),
             frame_samples=int(told["frame_samples"][0]),
             lookahead_frames=int(told["lookahead_frames"][0]),

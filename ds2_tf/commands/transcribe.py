@@ -115,8 +115,8 @@ def _add_server_arguments(server) -> None:
     server.add_argument(
         "--alphabet",
         metavar="FILE",
-        help="the labels of the model's alphabet, one a line, for --times (default: English, or "
-        "that of the decoder package)",
+        help="the labels of the model's alphabet, one a line, for --times and --decoder (default: "
+        "what the model tells; an export that tells nothing has the decoder's, or else English)",
     )
     server.add_argument(
         "--batch-size",
@@ -282,10 +282,12 @@ def _with_model(args, stack):
 
 def _with_server(args, stack):
     from ds2_tf.commands.server_arguments import connect
+    from ds2_tf.text.alphabet import Alphabet
     from serving.client import SAMPLE_RATE
 
     decoder = _decoder(args)
-    client = stack.enter_context(connect(args, alphabet=_alphabet(args, decoder)))
+    alphabet = Alphabet.load(args.alphabet) if args.alphabet else None
+    client = stack.enter_context(connect(args, alphabet=alphabet))
 
     def transcribe(recordings, progress):
         return client.transcribe_batch(
@@ -300,14 +302,6 @@ def _with_server(args, stack):
         )
 
     return transcribe, SAMPLE_RATE
-
-
-def _alphabet(args, decoder):
-    from ds2_tf.commands.alphabet_argument import alphabet_from
-
-    if decoder and not args.alphabet:
-        return decoder.search.alphabet
-    return alphabet_from(args)
 
 
 def _decoder(args, alphabet=None):

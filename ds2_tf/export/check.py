@@ -18,6 +18,7 @@ SIGNATURES = {
     "serving_default": ({"samples", "num_samples"}, {"log_probs", "num_frames"}),
     "transcribe": ({"wav"}, {"text", "score", "num_frames", "sample_rate"}),
     "eval_examples": ({"examples"}, {"hypothesis", "log_probs", "num_frames"}),
+    "model_info": ({"query"}, {"labels", "sample_rate", "frame_samples"}),
 }
 # A model for streams has all of these, any other none.
 STREAMING_SIGNATURES = {
@@ -104,10 +105,18 @@ def _behavior(call) -> list[str]:
     rates = call("transcribe", wav=wavs)["sample_rate"].tolist()
     if rates != [_SAMPLE_RATE, 0, 44100]:
         found.append(f"transcribe read sample rates {rates}, expected [{_SAMPLE_RATE}, 0, 44100]")
+    claimed = call("serving_default", samples=noise[None], num_samples=[10 * len(noise)])
+    if claimed["num_frames"][0] != frames:
+        found.append(
+            f"serving_default gives {claimed['num_frames'][0]} frames for audio of {frames} when "
+            "num_samples exceeds it"
+        )
+    found += _wrong_labels("model_info", call, alone["log_probs"].shape[-1])
     for name, inputs in (
         ("serving_default", {"samples": np.zeros((0, 0), np.float32), "num_samples": []}),
         ("transcribe", {"wav": np.zeros(0, object)}),
         ("eval_examples", {"examples": np.zeros(0, object)}),
+        ("model_info", {"query": []}),
     ):
         rows = {key: len(value) for key, value in call(name, **inputs).items()}
         if any(rows.values()):
@@ -151,10 +160,14 @@ def _streaming_behavior(call, state_info) -> list[str]:
     )
     if any(len(value) for value in rows.values()):
         found.append("stream_step gives rows for an empty batch")
-    labels = call("stream_info", query=[0])["labels"][0].tolist()
-    if labels[0] != b"" or len(set(labels)) != whole.shape[1]:
-        found.append(f"stream_info names the labels {labels}")
-    return found
+    return found + _wrong_labels("stream_info", call, whole.shape[1])
+
+
+def _wrong_labels(name, call, expected: int) -> list[str]:
+    labels = call(name, query=[0])["labels"][0].tolist()
+    if labels[0] != b"" or not len(labels) == len(set(labels)) == expected:
+        return [f"{name} names the labels {labels}, expected a blank first and {expected} in all"]
+    return []
 
 
 def _noise():

@@ -52,6 +52,8 @@ def _signatures(network: DeepSpeech2, description: ModelDescription) -> dict:
         return tf.nn.log_softmax(logits), description.model.output_frames(num_frames)
 
     def recognize(samples, num_samples):
+        # A request may claim more samples than it carries, and no frame may come of those.
+        num_samples = tf.clip_by_value(num_samples, 0, tf.shape(samples)[1])
         return log_probs(*log_spectrogram(samples, num_samples, features))
 
     @tf.function(
@@ -106,16 +108,22 @@ def _signatures(network: DeepSpeech2, description: ModelDescription) -> dict:
         # The scores are for decoding with a language model, which no graph can do.
         return {"hypothesis": text[:, tf.newaxis], "log_probs": scores, "num_frames": frames}
 
+    # What it takes to make text of log probabilities.
+    model_info = _told_in_each_row(
+        labels=alphabet_of(description).labels,
+        sample_rate=features.sample_rate,
+        frame_samples=features.hop_samples * description.model.time_stride,
+    )
     return {
         "serving_default": serving_default,
         "transcribe": transcribe,
         "eval_examples": eval_examples,
+        "model_info": model_info,
     }
 
 
 def _streaming_signatures(streamed: StreamedNetwork) -> dict:
     info = streamed.info
-    labels = tf.constant(info.alphabet.labels)
     state_spec = tf.TensorSpec([None, info.state_size], tf.float32, "state")
     step, finish = _for_any_batch(streamed.step), _for_any_batch(streamed.finish)
 
@@ -140,24 +148,32 @@ def _streaming_signatures(streamed: StreamedNetwork) -> dict:
         log_probs, skip = finish(state)
         return {"log_probs": log_probs, "skip": skip}
 
-    # What a client needs besides the log probabilities: the same in every row that it asks for.
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "query")])
-    def stream_info(query):
-        def in_each_row(value):
-            return tf.fill(tf.shape(query), value)
-
-        return {
-            "labels": tf.tile(labels[tf.newaxis], [tf.size(query), 1]),
-            "sample_rate": in_each_row(info.sample_rate),
-            "frame_samples": in_each_row(info.frame_samples),
-            "lookahead_frames": in_each_row(info.lookahead_frames),
-        }
-
+    # What a client needs besides the log probabilities.
+    stream_info = _told_in_each_row(
+        labels=info.alphabet.labels,
+        sample_rate=info.sample_rate,
+        frame_samples=info.frame_samples,
+        lookahead_frames=info.lookahead_frames,
+    )
     return {
         "stream_step": stream_step,
         "stream_finish": stream_finish,
         "stream_info": stream_info,
     }
+
+
+def _told_in_each_row(**values):
+    """A signature that answers each row of a query, int32 [batch], with the same values."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "query")])
+    def told(query):
+        def in_each_row(value):
+            value = tf.constant(value)
+            return tf.tile(value[tf.newaxis], [tf.size(query)] + [1] * len(value.shape))
+
+        return {name: in_each_row(value) for name, value in values.items()}
+
+    return told
 
 
 def _for_any_batch(function):

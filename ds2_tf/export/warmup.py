@@ -57,6 +57,8 @@ def _requests(sample_rate: int, state_size: int | None) -> Iterator[tuple[str, d
         num_samples = np.array([samples.shape[1]], np.int32)
         yield "serving_default", {"samples": samples, "num_samples": num_samples}
         yield "transcribe", {"wav": np.array([wav_bytes(samples[0], sample_rate)], object)}
+    query = np.zeros(1, np.int32)
+    yield "model_info", {"query": query}
     if state_size is not None:
         state = np.zeros((1, state_size), np.float32)
         samples = np.zeros((1, int(_CHUNK_SECONDS * sample_rate)), np.float32)
@@ -66,4 +68,4 @@ def _requests(sample_rate: int, state_size: int | None) -> Iterator[tuple[str, d
             {"samples": samples, "num_samples": num_samples, "state": state},
         )
         yield "stream_finish", {"state": state}
-        yield "stream_info", {"query": np.zeros(1, np.int32)}
+        yield "stream_info", {"query": query}

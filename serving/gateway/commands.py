@@ -8,6 +8,7 @@ end. The model server is TensorFlow Serving or `ds2 serve`; `ds2 serve --web` ha
 from __future__ import annotations
 
 import argparse
+import sys
 
 from ds2_tf.commands.server_arguments import add_tls_arguments, tls_credentials
 from serving.gateway.flags import add_gateway_arguments, check_installed, prepare_gateway
@@ -42,4 +43,9 @@ def run(args: argparse.Namespace) -> int:
 
     set_up_logging()
     make = prepare_gateway(args, args.model_name, credentials=tls_credentials(args))
-    return serve_until_signal(make(args.server), args.shutdown_grace_seconds)
+    gateway = make(args.server)
+    # The model server may come later, and so this is no error.
+    problem = gateway.problem()
+    if problem:
+        print(f"ds2: warning: {problem} The page waits for it.", file=sys.stderr, flush=True)
+    return serve_until_signal(gateway, args.shutdown_grace_seconds)

@@ -7,10 +7,24 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from serving.flags import port
+
 if TYPE_CHECKING:
     from serving.gateway.gateway import Gateway
 
-_DEFAULT_PORT = 8080
+# What was not given stays out of the parsed arguments, for `given_flags` to tell.
+_DEFAULTS = {
+    "web_host": "127.0.0.1",
+    "web_port": 8080,
+    "web_decoder": None,
+    "web_alphabet": None,
+    "web_max_sessions": 32,
+    "web_max_seconds": 600.0,
+    "web_idle_seconds": 30.0,
+    "web_allow_origin": (),
+    "web_tls_certificate": None,
+    "web_tls_key": None,
+}
 
 
 def add_gateway_arguments(parser: argparse.ArgumentParser, *, prefix: str = "") -> None:
@@ -24,43 +38,39 @@ def add_gateway_arguments(parser: argparse.ArgumentParser, *, prefix: str = "") 
 
     def add(name: str, **keywords) -> None:
         flag = f"{prefix}_{name}" if prefix else name.replace("_", "-")
-        group.add_argument(f"--{flag}", dest=f"web_{name}", **keywords)
+        group.add_argument(f"--{flag}", dest=f"web_{name}", default=argparse.SUPPRESS, **keywords)
 
     group = parser.add_argument_group("page")
-    add("host", default="127.0.0.1", metavar="ADDRESS", help="to listen on (default: 127.0.0.1)")
+    add("host", metavar="ADDRESS", help="to listen on (default: 127.0.0.1)")
     add(
         "port",
-        type=int,
-        default=_DEFAULT_PORT,
+        type=port,
         metavar="PORT",
-        help=f"of the page; 0 picks a free one (default: {_DEFAULT_PORT})",
+        help="of the page; 0 picks a free one (default: 8080)",
     )
     add("decoder", metavar="FILE", help="a decoder package (default: greedy decoding)")
     add(
         "alphabet",
         metavar="FILE",
-        help="the characters of a model that hears no streams, one a line (default: the decoder's, "
-        "or else English)",
+        help="the characters of a model that hears no streams, one a line (default: what the model "
+        "tells; an export that tells nothing has the decoder's, or else English)",
     )
-    add("max_sessions", type=int, default=32, metavar="N", help="utterances at once (default: 32)")
+    add("max_sessions", type=int, metavar="N", help="utterances at once (default: 32)")
     add(
         "max_seconds",
         type=float,
-        default=600.0,
         metavar="SECONDS",
         help="longest utterance (default: 600)",
     )
     add(
         "idle_seconds",
         type=float,
-        default=30.0,
         metavar="SECONDS",
         help="end an utterance after so long without audio (default: 30)",
     )
     add(
         "allow_origin",
         action="append",
-        default=[],
         metavar="ORIGIN",
         help="let pages from this address talk to the gateway, such as https://speech.example.org "
         "where a proxy has another name; may be repeated (default: its own page alone)",
@@ -74,13 +84,18 @@ def add_gateway_arguments(parser: argparse.ArgumentParser, *, prefix: str = "") 
     add("tls_key", metavar="FILE", help="the certificate's private key (PEM)")
 
 
+def given_flags(args: argparse.Namespace) -> list[str]:
+    """The flags of the page that a command line of `prefix="web"` has, without their values."""
+    return [f"--{name}" for name in _DEFAULTS if hasattr(args, name)]
+
+
 def prepare_gateway(
-    args: argparse.Namespace, model_name: str, **keywords
+    given: argparse.Namespace, model_name: str, **keywords
 ) -> Callable[[str], Gateway]:
     """Reads all that the arguments name, so that what is wrong with it is said at once.
 
     Args:
-        args: of `add_gateway_arguments`.
+        given: of `add_gateway_arguments`.
         model_name: name on the server.
         **keywords: of `SpeechServer`.
 
@@ -88,13 +103,17 @@ def prepare_gateway(
         Makes the gateway for the address of a server, `host:port` of gRPC.
 
     Raises:
-        UserError: a file cannot be read, or a limit makes no sense.
+        UserError: a file cannot be read, a limit makes no sense, or the page cannot have its port.
     """
     from ds2_tf.decoding.package import load_package
+    from ds2_tf.errors import UserError
+    from serving.errors import ServingError
     from serving.gateway.gateway import Gateway
     from serving.gateway.hearing import SpeechServer
     from serving.gateway.limits import Limits
+    from serving.listening import check_address
 
+    args = argparse.Namespace(**{**_DEFAULTS, **vars(given)})
     limits = Limits(
         max_sessions=args.web_max_sessions,
         max_seconds=args.web_max_seconds,
@@ -103,6 +122,10 @@ def prepare_gateway(
     decoder = load_package(args.web_decoder).search() if args.web_decoder else None
     alphabet = _alphabet(args)
     ssl_context = _ssl_context(args)
+    try:
+        check_address(args.web_host, args.web_port, purpose="for the page")
+    except ServingError as error:
+        raise UserError(error.message) from error
 
     def make(address: str) -> Gateway:
         return Gateway(

@@ -14,10 +14,12 @@ from collections.abc import Collection
 import grpc
 from aiohttp import web
 
+from ds2_tf.errors import UserError
 from serving.errors import ServingError
 from serving.gateway.app import GatewayApp
 from serving.gateway.hearing import SpeechServer
 from serving.gateway.limits import Limits
+from serving.listening import check_address
 
 # When the utterances are done, what is left are downloads of the page.
 _DOWNLOADS_SECONDS = 2.0
@@ -65,6 +67,17 @@ class Gateway:
         self.address = ""
         self.url = ""
 
+    def problem(self) -> str:
+        """Why nobody could speak now; empty if somebody could.
+
+        An answer may take two seconds.
+        """
+        try:
+            self._server.describe()
+        except UserError as error:
+            return str(error)
+        return ""
+
     def start(self) -> None:
         """Listens; returns once the page is served.
 
@@ -80,10 +93,10 @@ class Gateway:
             except OSError as error:
                 asyncio.run_coroutine_threadsafe(self._close(0.0), self._loop).result()
                 self._end_loop()
+                check_address(self._host, self._port, purpose="for the page")
                 raise ServingError(
                     grpc.StatusCode.UNAVAILABLE,
-                    f"Cannot listen on {self._host}:{self._port} for the page: {error.strerror}. "
-                    "Choose another port.",
+                    f"Cannot listen on {self._host}:{self._port} for the page: {error.strerror}.",
                 ) from error
 
     def stop(self, grace: float = 0.0) -> bool:

@@ -18,6 +18,7 @@ from ds2_tf.errors import UserError
 from ds2_tf.streaming.results import TimedWord
 from ds2_tf.text.alphabet import Alphabet
 from serving.client import SAMPLE_RATE, Client
+from serving.labels import check_size
 from serving.stream_session import STEP, ServedNetwork, StreamSession
 
 # Pages ask whether the server is there, and do not wait long for the answer.
@@ -94,8 +95,8 @@ class SpeechServer:
         address: of gRPC, `host:port`.
         model_name: name on the server.
         decoder: a search with a language model. Defaults to greedy decoding.
-        alphabet: the labels of a model that does not hear streams, which cannot tell them. Defaults
-            to the decoder's, or else English.
+        alphabet: the labels of a model that hears no streams. Defaults to what the model tells; for
+            one that tells nothing, to the decoder's, or else English.
         credentials: TLS credentials. Defaults to plain text.
         step_timeout: seconds that a step of a stream may take, while the server is away included.
             Defaults to 10.
@@ -113,14 +114,13 @@ class SpeechServer:
     ):
         self.address = address
         self._decoder = decoder
-        self._alphabet = alphabet or (decoder.alphabet if decoder else Alphabet.english())
         self._probe, self._steps, self._whole = (
             Client(
                 address,
                 model_name,
                 timeout=timeout,
                 credentials=credentials,
-                alphabet=self._alphabet,
+                alphabet=alphabet,
             )
             for timeout in (_PROBE_TIMEOUT, step_timeout, _WHOLE_TIMEOUT)
         )
@@ -163,13 +163,10 @@ class SpeechServer:
                     f"{info.sample_rate} Hz."
                 )
         else:
-            alphabet = self._alphabet
+            alphabet = client.labels_of(metadata.version, self._decoder)
             labels = metadata.signatures["serving_default"].outputs["log_probs"].shape[-1]
-            if labels not in (None, alphabet.size):
-                raise UserError(
-                    f"The model has {labels} labels, and the gateway an alphabet of "
-                    f"{alphabet.describe()}: give the gateway the model's alphabet."
-                )
+            if labels is not None:
+                check_size(alphabet, labels, f"model {client.model_name!r}")
         if self._decoder and self._decoder.alphabet != alphabet:
             raise UserError(
                 f"The decoder is for {self._decoder.alphabet.describe_mismatch(alphabet)}: make a "

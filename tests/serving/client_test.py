@@ -128,13 +128,23 @@ def test_unknown_model_and_label(address):
 
 
 @pytest.mark.parametrize(
-    "samples",
-    [np.zeros([2, 100], np.float32), np.zeros(100, np.int16), np.zeros(0, np.float32)],
-    ids=["two axes", "integers", "empty"],
+    "samples, message",
+    [
+        (np.zeros([2, 100], np.float32), "got float32 of shape [2, 100]"),
+        (np.zeros(100, np.int32), "got int32 of shape [100]"),
+        (np.zeros(0, np.float32), "has no samples"),
+    ],
+    ids=["two axes", "wide integers", "empty"],
 )
-def test_unfit_arrays(client, samples):
-    with pytest.raises(UserError, match=re.escape(f"got {samples.dtype} of shape")):
+def test_unfit_arrays(client, samples, message):
+    with pytest.raises(UserError, match=re.escape(message)):
         client.transcribe(samples)
+
+
+def test_integers_are_what_they_stand_for(client):
+    samples = tone(0.5)
+    integers = (samples * 32768).astype(np.int16)
+    assert client.transcribe(integers).text == client.transcribe(samples).text
 
 
 def test_unreadable_audio(client, tmp_path):
@@ -156,6 +166,9 @@ def test_nobody_listens(unused_port):
         start = time.monotonic()
         with pytest.raises(ClientError, match="Is the server running") as caught:
             client.status()
+        for call in (client.status, client.metadata):
+            with pytest.raises(ClientError, match="within 0.25 s"):
+                call(timeout=0.25)
         assert caught.value.code == grpc.StatusCode.UNAVAILABLE
         assert time.monotonic() - start < 10
 
@@ -236,7 +249,10 @@ class SaysNumbers(Client):
 
     TEXTS = {16000: [0, 2, 0, 0], 32000: [2, 0, 2, 1, 2, 0, 0, 0]}
 
-    def predict(self, signature_name, inputs):
+    def predict(self, signature_name, inputs, version=None):
+        if signature_name == "model_info":
+            labels = [label.encode() for label in Alphabet.english().labels]
+            return Prediction({"labels": np.array([labels], object)}, 7, 0.1)
         assert signature_name == "serving_default"
         labels = [self.TEXTS[length] for length in inputs["num_samples"].tolist()]
         frames = max(map(len, labels))
@@ -267,6 +283,126 @@ def test_decoding_in_the_client():
         assert client.transcribe(recordings[1], decoder=decoder) == dataclasses.replace(
             results[1], alternatives=()
         )
+
+
+def no_such_signature(name: str) -> ClientError:
+    detail = f'Serving signature key "{name}" not found.'
+    return ClientError(detail, grpc.StatusCode.FAILED_PRECONDITION, detail)
+
+
+class Polyglot(Client):
+    """A client whose server says the labels 1, 2 and 3, once each, and tells what they are.
+
+    The model changes to the next of `versions` with each recording that it has heard.
+    """
+
+    versions = (1,)
+    labels = {1: "cba"}
+    telling = ("model_info",)
+
+    def predict(self, signature_name, inputs, *, version=None, timeout=None):
+        self.asked = getattr(self, "asked", [])
+        heard = self.asked.count("serving_default")
+        served = version or self.versions[min(heard, len(self.versions) - 1)]
+        self.asked.append(signature_name)
+        if signature_name == "serving_default":
+            size = 1 + len(self.labels[served])
+            log_probs = np.log(np.full((1, 3, size), 0.1 / size, np.float32))
+            log_probs[0, range(3), [1, 2, 3]] = np.log(0.9)
+            outputs = {"log_probs": log_probs, "num_frames": np.array([3], np.int32)}
+            return Prediction(outputs, served, 0.1)
+        if signature_name not in self.telling:
+            raise no_such_signature(signature_name)
+        labels = [b"", *(label.encode() for label in self.labels[served])]
+        return Prediction({"labels": np.array([labels], object)}, served, 0.1)
+
+
+@pytest.mark.parametrize("telling", ["model_info", "stream_info"])
+def test_the_model_tells_its_labels(telling):
+    with Polyglot("localhost:1") as client:
+        client.telling = (telling,)
+        client.labels = {1: "cbaäü"}
+        assert client.transcribe(tone(1.0), words=True).text == "cba"
+        decoder = Decoder(BeamSearch(Alphabet("cbaäü")))
+        assert client.transcribe(tone(1.0), decoder=decoder).text == "cba"
+        # Of the same size as the model's.
+        with pytest.raises(UserError, match="make a decoder package for this model"):
+            client.transcribe(tone(1.0), decoder=Decoder(BeamSearch(Alphabet("abcäü"))))
+
+
+def test_what_the_caller_says_of_the_labels_wins():
+    with Polyglot("localhost:1", alphabet=Alphabet("xyz")) as client:
+        assert client.transcribe(tone(1.0), words=True).text == "xyz"
+        assert client.asked == ["serving_default"]
+    with Polyglot("localhost:1", alphabet=Alphabet("wxyz")) as client:
+        with pytest.raises(UserError, match="'ds2' has 4 labels, .* has 5, .*--alphabet FILE"):
+            client.transcribe(tone(1.0), words=True)
+
+
+def test_a_model_that_tells_no_labels():
+    with Polyglot("localhost:1") as client:
+        client.telling = ()
+        with pytest.raises(UserError, match="has 4 labels, .* has 29, .*alphabet=.* or --alphabet"):
+            client.transcribe(tone(1.0), words=True)
+        decoder = Decoder(BeamSearch(Alphabet("xyz")))
+        assert client.transcribe(tone(1.0), decoder=decoder).text == "xyz"
+        client.labels = {1: Alphabet.english().characters}
+        assert client.transcribe(tone(1.0), words=True).text == "ab"
+
+
+def test_a_version_that_replaces_another_meanwhile():
+    recordings = [tone(1.0), tone(2.0)]
+    with Polyglot("localhost:1") as client:
+        client.versions = (1, 2)
+        client.labels = {1: "cba", 2: "cba"}
+        results = client.transcribe_batch(recordings, batch_size=1, words=True)
+        assert [(r.text, r.model_version) for r in results] == [("cba", 1), ("cba", 2)]
+        client.asked.clear()
+        client.labels = {1: "cba", 2: "abc"}
+        with pytest.raises(UserError, match="versions 1, 2 .* have different alphabets"):
+            client.transcribe_batch(recordings, batch_size=1, words=True)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"audios": "a.wav"}, "a list of recordings, got str 'a.wav': transcribe takes one"),
+        ({"audios": b"RIFF"}, "a list of recordings"),
+        ({"audios": np.zeros(10, np.float32)}, "a list of recordings"),
+        ({"audios": None}, "a list of recordings, got None"),
+        ({"audios": [[0.0] * 10]}, "a NumPy array of float samples at 16000 Hz, got an object"),
+        ({"audios": [None]}, "got None"),
+        ({"audios": [np.array([0.0, np.nan], np.float32)]}, "infinite or not a number"),
+        ({"batch_size": 0}, "batch size must be at least 1, got 0"),
+        ({"decoder": "my.decoder"}, r"Decoder.load\(path\) gives, got str 'my.decoder'"),
+        ({"num_best": 3}, "num_best=3 needs a decoder"),
+        ({"num_best": -1}, "num_best must be at least 0"),
+    ],
+)
+def test_arguments_that_make_no_sense(arguments, message):
+    with Client("localhost:1") as client:
+        with pytest.raises(UserError, match=message):
+            client.transcribe_batch(**{"audios": [], **arguments})
+
+
+def test_arguments_of_log_probs_that_make_no_sense():
+    with Client("localhost:1") as client:
+        with pytest.raises(UserError, match="log_probs_batch takes a list .*: log_probs takes one"):
+            client.log_probs_batch("a.wav")
+        with pytest.raises(UserError, match="at least 1"):
+            client.log_probs_batch([], batch_size=-1)
+
+
+def test_lists_are_tensors(client):
+    # Silence at the end of a WAV file is zeros, which NumPy's own strings lose.
+    wav = wav_bytes(np.zeros(1600), 16000)
+    outputs = client.predict("transcribe", {"wav": [wav]}).outputs
+    assert outputs["text"].tolist() == [b"samples 1600"]
+    assert client.predict("transcribe", {"wav": ["RIFF" * 20]}).outputs["text"].size == 1
+    with pytest.raises(UserError, match="'wav' cannot be sent"):
+        client.predict("transcribe", {"wav": [object()]})
+    with pytest.raises(UserError, match="'samples' is no tensor"):
+        client.predict("serving_default", {"samples": [[0.0], [0.0, 1.0]]})
 
 
 def test_decoder_of_another_alphabet():

@@ -71,6 +71,26 @@ def test_no_directory_is_said(tmp_path):
         run(parse(str(tmp_path / "nowhere")))
 
 
+def test_a_model_directory_is_no_export(tmp_path):
+    for name in ("config.yaml", "model.keras"):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match="is a model directory; export it first: ds2 export"):
+        run(parse(str(tmp_path)))
+
+
+@pytest.mark.parametrize("flag", ["--port", "--rest_api_port", "--web_port"])
+@pytest.mark.parametrize("port", ["65536", "99999", "-1", "http"])
+def test_ports_that_are_none(flag, port, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        parse("base", f"{flag}={port}")
+    assert f"{flag}: expected a port from 0 to 65535, got '{port}'" in capsys.readouterr().err
+
+
+def test_ports_at_the_ends():
+    args = parse("base", "--port=0", "--rest_api_port=65535")
+    assert (args.port, args.rest_api_port) == (0, 65535)
+
+
 def test_importing_the_commands_is_light():
     check = (
         "import sys, serving.commands; "

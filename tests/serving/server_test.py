@@ -3,6 +3,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from serving.errors import ServingError
-from serving.server import main
+from serving.server import main, serve_until_signal
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -89,6 +90,56 @@ def test_port_in_use_is_said(base_path, start_server):
     port = server.address.rpartition(":")[2]
     with pytest.raises(ServingError, match=f"Cannot listen on 127.0.0.1:{port}. Is another"):
         start_server(path, port=port)
+
+
+@pytest.mark.parametrize("flags", [{}, {"rest_api_port": "REST"}])
+def test_a_port_in_use_is_said_before_anything_is_loaded(tmp_path, helpers, flags):
+    # A base path without a version would be waited for.
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        flags = {name: port for name in flags} or {"port": port}
+        server = helpers.make_server(str(tmp_path), **flags)
+        with pytest.raises(ServingError, match=f"Cannot listen on 127.0.0.1:{port}.*Is another"):
+            server.start()
+    assert server.stop()
+
+
+@pytest.mark.parametrize(
+    "host, reason",
+    [
+        ("nohost.invalid", r"The host is not known .*check its name"),
+        # Of the addresses that are for documentation.
+        ("192.0.2.1", "The host is no address of this machine"),
+    ],
+)
+def test_a_host_that_cannot_be_listened_on(tmp_path, helpers, host, reason):
+    with pytest.raises(ServingError, match=f"Cannot listen on {host}:0. {reason}"):
+        helpers.make_server(str(tmp_path), host=host).start()
+
+
+class Broken:
+    """A server that fails to start in a way that nobody thought of."""
+
+    address = ""
+
+    def start(self):
+        raise OverflowError("port must be 0-65535")
+
+    def stop(self, grace):
+        return True
+
+
+def test_whatever_happens_at_the_start_ends_the_process(capsys):
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        assert serve_until_signal(Broken(), 0.0) == 1
+    finally:
+        signal.set_wakeup_fd(-1)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert "Error: OverflowError: port must be 0-65535" in capsys.readouterr().err
 
 
 def test_missing_model_is_said(capsys):

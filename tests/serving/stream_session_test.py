@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from ds2_tf.decoding.beam_search import BeamSearch
+from ds2_tf.decoding.decoder import Decoder
 from ds2_tf.errors import UserError
 from ds2_tf.streaming.results import TimedWord
 from ds2_tf.text.alphabet import Alphabet
@@ -129,8 +130,19 @@ def test_with_a_decoder(start_server, config):
     with Client(server.address) as client:
         session = StreamSession(client, decoder=BeamSearch(Alphabet.english()))
         assert recite(session).text == TEXTS[1]
+        session = StreamSession(client, decoder=Decoder(BeamSearch(Alphabet.english())))
+        assert recite(session).text == TEXTS[1]
         with pytest.raises(UserError, match="make a decoder package for this model"):
             StreamSession(client, decoder=BeamSearch(Alphabet("ab")))
+        with pytest.raises(UserError, match="Expected a decoder"):
+            StreamSession(client, decoder="my.decoder")
+
+
+def test_nobody_listens(helpers):
+    start = time.monotonic()
+    with pytest.raises(ClientError, match="within 0.5 s"):
+        StreamSession(f"127.0.0.1:{helpers.free_port()}", timeout=0.5)
+    assert time.monotonic() - start < 30  # the client's own would be a minute
 
 
 def test_streams_share_batches(start_server, config, tmp_path_factory):

@@ -135,8 +135,11 @@ def test_transcribe_with_a_server(package, tiny_model_directory, monkeypatch, ca
     recognizer = Recognizer.load(tiny_model_directory)
 
     class FakeClient(client.Client):
-        def predict(self, signature_name, inputs):
+        def predict(self, signature_name, inputs, version=None):
             assert (self.address, self.model_name) == ("host:1", "ds2")
+            if signature_name == "model_info":
+                labels = [label.encode() for label in recognizer.alphabet.labels]
+                return client.Prediction({"labels": np.array([labels], object)}, 1, 0.0)
             assert signature_name == "serving_default"
             rows = zip(inputs["samples"], inputs["num_samples"])
             results = [recognizer.recognize([row[:length]])[0].log_probs for row, length in rows]

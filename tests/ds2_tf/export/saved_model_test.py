@@ -136,6 +136,26 @@ def test_empty_batches(served):
     assert hypothesis.shape == (0, 1)
 
 
+def test_more_samples_than_there_are(served, noise):
+    """A claim of more audio than was sent makes no frame of it."""
+    samples = np.stack([noise(1700, 3)] * 3).astype(np.float32) / 2**15
+    claimed = served("serving_default", samples=samples, num_samples=[100000, -7, 1700])
+    right = served("serving_default", samples=samples, num_samples=[1700, 0, 1700])
+    assert claimed["num_frames"].tolist() == right["num_frames"].tolist()
+    np.testing.assert_array_equal(claimed["log_probs"], right["log_probs"])
+
+
+def test_what_the_model_is(served):
+    told = served("model_info", query=[0, 7])
+    labels = [b"", *(bytes([c]) for c in b" abcdefghijklmnopqrstuvwxyz'")]
+    assert told["labels"].tolist() == [labels, labels]
+    assert told["sample_rate"].tolist() == [16000] * 2
+    # A frame for each 40 ms: two strides of 10 ms by two.
+    per_frame = served("serving_default", samples=np.zeros((1, 64000)), num_samples=[64000])
+    assert (64000 // told["frame_samples"]).tolist() == per_frame["num_frames"].tolist() * 2
+    assert served("model_info", query=[])["labels"].shape == (0, 29)
+
+
 def test_silence_of_no_samples_in_a_batch(served):
     outputs = served("serving_default", samples=np.zeros((2, 0)), num_samples=[0, 0])
     assert outputs["num_frames"].tolist() == [0, 0]
@@ -147,7 +167,7 @@ def test_files_of_the_export(tiny_export):
     requests = list(
         tf.data.TFRecordDataset(str(extra / "tf_serving_warmup_requests")).as_numpy_iterator()
     )
-    assert len(requests) == 4
+    assert len(requests) == 5
 
 
 def test_warm_up_requests_fit_the_signatures(served, tiny_export):
@@ -157,7 +177,8 @@ def test_warm_up_requests_fit_the_signatures(served, tiny_export):
         request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
         inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
         outputs = served(request.model_spec.signature_name, **inputs)
-        assert (outputs["num_frames"] > 0).all()
+        if request.model_spec.signature_name != "model_info":
+            assert (outputs["num_frames"] > 0).all()
 
 
 def test_only_ops_that_a_server_has(tiny_export):
@@ -230,12 +251,18 @@ class TestCheck:
                 "num_frames": tf.strings.length(examples),
             }
 
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "query")])
+        def model_info(query):
+            labels = tf.tile(tf.constant([["", "a"]]), [tf.size(query), 1])
+            return {"labels": labels, "sample_rate": query, "frame_samples": query}
+
         found = self.save(
             tmp_path / "model",
             {
                 "serving_default": serving_default,
                 "transcribe": transcribe,
                 "eval_examples": eval_examples,
+                "model_info": model_info,
             },
         )
         assert len(found) == 2

@@ -87,6 +87,10 @@ def test_info(served):
     assert told["sample_rate"].tolist() == [16000] * 2
     assert told["frame_samples"].tolist() == [640] * 2
     assert told["lookahead_frames"].tolist() == [2] * 2
+    del told["lookahead_frames"]
+    for name, value in served("model_info", query=[0, 7]).items():
+        np.testing.assert_array_equal(value, told.pop(name))
+    assert not told
 
 
 def test_no_rows(served, info):
@@ -112,14 +116,24 @@ def test_warm_up_requests(streaming_export, served):
             request.model_spec.signature_name,
             **{name: tf.make_ndarray(value) for name, value in request.inputs.items()},
         )
-    assert names == {"serving_default", "transcribe", *STREAMING_SIGNATURES}
+    assert names == {"serving_default", "transcribe", "model_info", *STREAMING_SIGNATURES}
+
+
+def test_more_samples_than_there_are(served, info):
+    """A claim of more audio than was sent makes no frame of it."""
+    samples = np.zeros((3, 1600), np.float32)
+    state = np.zeros((3, info.state_size), np.float32)
+    claimed = served("stream_step", samples=samples, num_samples=[99999, -5, 1600], state=state)
+    right = served("stream_step", samples=samples, num_samples=[1600, 0, 1600], state=state)
+    for name in ("num_frames", "skip", "next_state"):
+        np.testing.assert_array_equal(claimed[name], right[name])
 
 
 class TestCheck:
     """A model that streams differently than it transcribes is found out."""
 
-    def save(self, path, streamed_score=0.0, size=3, with_info=True):
-        labels = tf.constant(["", "a"])
+    def save(self, path, streamed_score=0.0, size=3, with_info=True, names=("", "a"), made_up=0):
+        labels = tf.constant(names)
 
         def frames(rows, count, score):
             logits = tf.zeros([rows, count, 2]) + tf.constant([0.0, 1.0]) * score
@@ -133,7 +147,8 @@ class TestCheck:
         )
         def serving_default(samples, num_samples):
             scores = frames(tf.shape(samples)[0], 10, 0.0)
-            return {"log_probs": scores, "num_frames": 0 * num_samples + 10}
+            beyond = tf.cast(num_samples > tf.shape(samples)[1], tf.int32)
+            return {"log_probs": scores, "num_frames": made_up * beyond + 10}
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "wav")])
         def transcribe(wav):
@@ -184,10 +199,16 @@ class TestCheck:
                 "lookahead_frames": 2 * query,
             }
 
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "query")])
+        def model_info(query):
+            told = stream_info(query)
+            return {name: told[name] for name in ("labels", "sample_rate", "frame_samples")}
+
         functions = {
             "serving_default": serving_default,
             "transcribe": transcribe,
             "eval_examples": eval_examples,
+            "model_info": model_info,
             "stream_step": stream_step,
             "stream_finish": stream_finish,
         }
@@ -202,6 +223,15 @@ class TestCheck:
     def test_other_scores(self, tmp_path):
         (problem,) = self.save(tmp_path / "model", streamed_score=1.0)
         assert problem.startswith("a stream's scores differ by 6")
+
+    def test_frames_of_audio_that_was_not_sent(self, tmp_path):
+        (problem,) = self.save(tmp_path / "model", made_up=7)
+        assert "gives 17 frames for audio of 10" in problem
+
+    @pytest.mark.parametrize("names", [("", "a", "b"), ("a", ""), ("", "")])
+    def test_other_labels(self, tmp_path, names):
+        found = self.save(tmp_path / "model", names=names)
+        assert [problem.split()[0] for problem in found] == ["model_info", "stream_info"]
 
     def test_a_state_of_unknown_size(self, tmp_path):
         (problem,) = self.save(tmp_path / "model", size=None)

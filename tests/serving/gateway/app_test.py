@@ -113,7 +113,7 @@ def test_pages_of_other_sites_are_refused(start_gateway, tones):
 def test_a_port_in_use(start_gateway, tone_server):
     port = int(start_gateway().address.rpartition(":")[2])
     other = Gateway(SpeechServer(tone_server.address), port=port)
-    with pytest.raises(ServingError, match="Choose another port"):
+    with pytest.raises(ServingError, match="for the page. Is another server using it"):
         other.start()
     assert other.stop()
 

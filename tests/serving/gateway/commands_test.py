@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 
@@ -72,6 +73,39 @@ def test_what_cannot_be_is_said(words, message, tmp_path, monkeypatch, capsys):
     assert cli.main(["gateway", "--server", "127.0.0.1:1", *words]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("ds2: error: ") and message in line
+
+
+@pytest.mark.slow
+def test_a_gateway_before_nobody_warns(helpers):
+    address = f"127.0.0.1:{helpers.free_port()}"
+    words = [sys.executable, "-m", "ds2_tf.cli", "gateway", "--server", address, "--port", "0"]
+    process = subprocess.Popen(
+        words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline().startswith("ready: ")
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+        assert f"ds2: warning: No answer from {address}" in errors
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_page_without_its_port(monkeypatch, capsys):
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        words = ["--server", "127.0.0.1:1", "--port", str(holder.getsockname()[1])]
+        assert cli.main(["gateway", *words]) == 1
+    assert "for the page. Is another server using it?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [["--web_port", "8080"], ["--web_decoder", "x"]])
+def test_flags_of_a_page_that_is_not_asked_for(flags, tmp_path, capsys):
+    assert cli.main(["serve", str(tmp_path), *flags, "--web_allow_origin", "http://a"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{flags[0]}, --web_allow_origin without --web" in line
 
 
 def test_a_page_before_a_server_with_tls(tone_base_paths, capsys):
