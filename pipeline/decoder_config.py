@@ -7,9 +7,11 @@ In a module of its own, as what a step imports decides when it runs again.
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from ds2_tf.decoding.beam_search import BeamOptions
 from ds2_tf.decoding.tuning import DEFAULT_ALPHAS, DEFAULT_BETAS
+from pipeline.requirement import require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,12 +21,13 @@ class DecoderConfig:
     Attributes:
         search: options of the search; alpha and beta are found. The vocabulary is closed unless
             `open_vocabulary` is set.
-        alphas: of the coarse grid.
-        betas: of the coarse grid.
+        alphas: of the coarse grid, at least one, none negative.
+        betas: of the coarse grid, at least one.
         refinements: rounds of smaller steps around the best. Defaults to 2.
         beam_sizes: the smallest of these that makes no more errors than the largest is chosen.
             Defaults to that of the search.
-        max_utterances: most utterances of the dev split to tune on. Defaults to 500.
+        max_utterances: most utterances of the dev split to tune on; every third of them is kept
+            for checking, so at least 3. Defaults to 500.
     """
 
     search: BeamOptions = BeamOptions()
@@ -33,3 +36,26 @@ class DecoderConfig:
     refinements: int = 2
     beam_sizes: tuple[int, ...] = ()
     max_utterances: int = 500
+
+    def __post_init__(self):
+        require(
+            bool(self.alphas) and all(0 <= alpha < math.inf for alpha in self.alphas),
+            "decoder.alphas must be at least one number, none negative",
+            list(self.alphas),
+        )
+        require(
+            bool(self.betas) and all(map(math.isfinite, self.betas)),
+            "decoder.betas must be at least one number",
+            list(self.betas),
+        )
+        require(self.refinements >= 0, "decoder.refinements must not be negative", self.refinements)
+        require(
+            all(size >= 1 for size in self.beam_sizes),
+            "decoder.beam_sizes must be at least 1 each",
+            list(self.beam_sizes),
+        )
+        require(
+            self.max_utterances >= 3,
+            "decoder.max_utterances must be at least 3",
+            self.max_utterances,
+        )

@@ -37,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.kubeflow.compile import compile_pipeline, paths_outside_volumes, write_spec
 
     config = load_pipeline_config(args.config)
+    for doubt in config.doubts:
+        print(f"ds2: warning: {doubt}", file=sys.stderr)
     documents = compile_pipeline(config, args.engine)
     if args.engine == "kubeflow":
         for key, path in paths_outside_volumes(config).items():
