@@ -4,20 +4,33 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import pathlib
+import re
 
 from ds2_tf.audio.reading import RawFormat
 from ds2_tf.config import Recipe, from_dict
 from ds2_tf.corpora.rejection import DEFAULT_LIMIT
 from ds2_tf.errors import UserError
 from ds2_tf.metrics.slices import DURATION, SPEAKER
+from ds2_tf.validation import InvalidValue, require, require_numbers, require_one_of
 from ds2_tf.yaml_reading import read_yaml
 from pipeline.decoder_config import DecoderConfig
-from pipeline.ingestion.config import IngestionConfig
+from pipeline.ingestion.config import (
+    SPLIT_RULES,
+    IngestionConfig,
+    check_split_shares,
+    is_split_name,
+)
 from pipeline.ingestion.sources import ManifestSource
 from pipeline.kubeflow.config import KubeflowConfig
 from pipeline.language_model_config import LanguageModelConfig
+
+# Over it nobody means a share: 2 is twice as many errors as words.
+_LARGEST_RATE = 2.0
+# The name becomes part of paths and of the metadata; TFX takes 63 characters.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,20 +38,32 @@ class SplitsConfig:
     """How utterances are divided, and what each part is for.
 
     Attributes:
-        by: "column" (the manifest's `split`) or "speaker" (a hash of the speaker); where
-            `PipelineConfig.manifests` is given, each manifest is a split. Defaults to "column".
-        shares: for "speaker", the share of speakers of each split. Defaults to 0.9 train, 0.1 dev.
+        by: "column" (the manifest's `split`), "speaker" (a hash of the speaker) or "manifest" (each
+            of `PipelineConfig.manifests` is a split). Defaults to "manifest" where `manifests` are
+            given, which go with no other, and to "column" where `manifest` is.
+        shares: for "speaker", the share of speakers of each split: over 0, 1 in all. Defaults to
+            0.9 train, 0.1 dev.
         train: the split to train on. Defaults to "train".
         dev: the split that training watches. Defaults to "dev".
         evaluation: the split that decides whether the model is pushed; one of its own gives a
             number that training had no part in. Defaults to "dev".
     """
 
-    by: str = "column"
+    by: str | None = None
     shares: dict[str, float] = dataclasses.field(default_factory=lambda: {"train": 0.9, "dev": 0.1})
     train: str = "train"
     dev: str = "dev"
     evaluation: str = "dev"
+
+    def __post_init__(self):
+        if self.by is not None:
+            require_one_of(self, SPLIT_RULES, "by")
+        check_split_shares(self.shares, "shares")
+
+    @property
+    def uses(self) -> dict[str, str]:
+        """What splits are used for -> their names."""
+        return {"train": self.train, "dev": self.dev, "evaluation": self.evaluation}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,9 +71,11 @@ class EvaluationConfig:
     """What is measured, and what a model must reach to be pushed.
 
     Attributes:
-        max_wer: largest word error rate of the evaluation split, 0.2 for 20 %.
+        max_wer: largest word error rate of the evaluation split, 0.2 for 20 %; from 0 to 2, or
+            .inf, here and below, for no limit.
         max_wer_increase: how much larger than that of the last blessed model the word error rate
-            may be; 0 asks for one that is as good. Defaults to 0.
+            may be; 0 asks for one that is as good, -0.01 for one that is better by 1 %; from -1 to
+            2. Defaults to 0.
         max_wer_with_lm: as `max_wer`, for decoding with the language model. Defaults to no limit.
         max_wer_with_lm_increase: as `max_wer_increase`, for decoding with the language model; the
             last blessed model is decoded with its own. Defaults to no limit.
@@ -61,6 +88,19 @@ class EvaluationConfig:
     max_wer_with_lm: float | None = None
     max_wer_with_lm_increase: float | None = None
     slices: tuple[str, ...] = (SPEAKER, DURATION)
+
+    def __post_init__(self):
+        for key in ("max_wer", "max_wer_with_lm"):
+            for name, least in ((key, 0.0), (f"{key}_increase", -1.0)):
+                value = getattr(self, name)
+                if value is None or value == math.inf or least <= value <= _LARGEST_RATE:
+                    continue
+                raise InvalidValue(
+                    name,
+                    f"must be a share from {least:g} to {_LARGEST_RATE:g}, or .inf for no limit; "
+                    f"got {value:g}"
+                    + (f": write {value / 100:g} for {value:g} %." if value > 0 else "."),
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,18 +131,21 @@ class StepsConfig:
 
 @dataclasses.dataclass(frozen=True)
 class PipelineConfig:
-    """A whole pipeline. Relative paths count from the directory of the YAML file.
+    """A whole pipeline.
+
+    Relative paths count from the directory of the YAML file, and `~` is the user's home.
 
     Attributes:
-        name: of the pipeline, in the metadata.
+        name: of the pipeline, in the metadata: letters, digits, hyphens, underscores and dots.
         root: directory of all that the pipeline makes.
         recipe: path of the recipe.
         evaluation: slices and thresholds.
         manifest: path or file pattern of the manifest with all splits.
         manifests: instead of `manifest`, a path or file pattern for each split.
         splits: see `SplitsConfig`.
-        shards: record files of each split. Defaults to 8.
-        max_bad_share: largest share of utterances that cannot be used. Defaults to 0.01.
+        shards: record files of each split, at least 1. Defaults to 8.
+        max_bad_share: largest share of utterances that cannot be used, from 0 to 1. Defaults to
+            0.01.
         raw: the format of headerless recordings, where the corpus has them.
         serving: base path of pushed models. Defaults to `serving` under the root.
         metadata: the SQLite file of the metadata. Defaults to `metadata.sqlite` under the root.
@@ -132,15 +175,34 @@ class PipelineConfig:
     kubeflow: KubeflowConfig | None = None
 
     def __post_init__(self):
+        require(
+            bool(_NAME.fullmatch(self.name)),
+            "name",
+            "1 to 63 letters, digits, hyphens, underscores and dots, and begin with a letter or "
+            "digit",
+            self.name,
+        )
+        require_numbers(self, "max_bad_share", least=0, most=1)
+        require_numbers(self, "shards", least=1)
         if bool(self.manifest) == bool(self.manifests):
             raise UserError(
                 "State either manifest (one for all splits) or manifests (one a split), got "
                 f"manifest: {self.manifest!r} and manifests: {self.manifests!r}."
             )
         splits = self.splits
-        known = self.manifests or (splits.shares if splits.by == "speaker" else None)
-        for use in ("train", "dev", "evaluation"):
-            name = getattr(splits, use)
+        for name in self.manifests or ():
+            require(is_split_name(name), "a split of manifests", "able to name a directory", name)
+        if self.manifests and self.split_by != "manifest":
+            raise UserError(
+                f"splits.by is {splits.by!r}, and of manifests each is a split: leave splits.by "
+                "out, or give one manifest instead."
+            )
+        if self.manifest and self.split_by == "manifest":
+            raise UserError(
+                "splits.by is 'manifest', which needs manifests, one a split, instead of manifest."
+            )
+        known = self.manifests or (splits.shares if self.split_by == "speaker" else None)
+        for use, name in splits.uses.items():
             if known is not None and name not in known:
                 raise UserError(f"splits.{use} is {name!r}, and the splits are {', '.join(known)}.")
         for limit in ("max_wer_with_lm", "max_wer_with_lm_increase"):
@@ -148,6 +210,22 @@ class PipelineConfig:
                 raise UserError(
                     f"evaluation.{limit} needs a language model: set steps.language_model to true."
                 )
+
+    @property
+    def split_by(self) -> str:
+        """What divides utterances, one of `SPLIT_RULES`."""
+        return self.splits.by or ("manifest" if self.manifests else "column")
+
+    @property
+    def doubts(self) -> list[str]:
+        """What can be meant, and seldom is: sentences for the user."""
+        if self.splits.evaluation != self.splits.train:
+            return []
+        return [
+            f"splits.evaluation and splits.train are both {self.splits.train!r}: the model is "
+            "judged by what it was trained on, and the word error rate tells nothing of other "
+            "speech"
+        ]
 
     @property
     def sources(self) -> list[ManifestSource]:
@@ -175,7 +253,7 @@ class PipelineConfig:
         """How the corpus is ingested for a recipe."""
         return IngestionConfig.from_recipe(
             recipe,
-            split_by="manifest" if self.manifests else self.splits.by,
+            split_by=self.split_by,
             split_shares=self.splits.shares,
             shards=self.shards,
             raw=self.raw,
@@ -194,7 +272,9 @@ def load_pipeline_config(path: str | os.PathLike) -> PipelineConfig:
     config = from_dict(PipelineConfig, content, source=str(path))
 
     def absolute(name: str | None) -> str | None:
-        return name and os.path.normpath(os.path.join(path.absolute().parent, name))
+        return name and os.path.normpath(
+            os.path.join(path.absolute().parent, os.path.expanduser(name))
+        )
 
     return dataclasses.replace(
         config,
@@ -209,3 +289,22 @@ def load_pipeline_config(path: str | os.PathLike) -> PipelineConfig:
             for field in ("root", "recipe", "manifest", "serving", "metadata")
         },
     )
+
+
+def make_directories(config: PipelineConfig) -> None:
+    """Makes the directories of the pipeline and of its metadata, before anything is computed.
+
+    Raises:
+        UserError: one cannot be made, or a file stands where models are to be pushed.
+    """
+    metadata_directory = os.path.dirname(config.metadata_path)
+    for key, directory in (("root", config.root), ("metadata", metadata_directory)):
+        try:
+            os.makedirs(directory, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{key}: the directory {directory} cannot be made: {error.strerror}."
+            ) from error
+    serving = config.serving_directory
+    if os.path.exists(serving) and not os.path.isdir(serving):
+        raise UserError(f"serving: {serving} is a file, and must be a directory.")

@@ -42,7 +42,8 @@ from pipeline.evaluation import error_rate_metrics
 from pipeline.evaluation.eval_config import make_eval_config
 from pipeline.ingestion.config import IngestionConfig
 from pipeline.ingestion.content_hash import ContentHashes
-from pipeline.ingestion.sources import corpus_fingerprint, expand_manifests
+from pipeline.ingestion.corpus_scan import require_splits, scan_corpus
+from pipeline.ingestion.sources import expand_manifests
 from pipeline.source_hash import source_hash
 
 _SCHEMA_PATH = pathlib.Path(__file__).parent / "schema" / "schema.pbtxt"
@@ -72,13 +73,14 @@ def create_pipeline(config: PipelineConfig, *, looking_steps: bool = False) -> P
         A TFX pipeline, ready for a runner.
 
     Raises:
-        UserError: the recipe or a manifest cannot be read.
+        UserError: the recipe or a manifest cannot be read, or no utterance is in one of the splits
+            that are used.
     """
     recipe = load_recipe(config.recipe)
     ingestion = config.ingestion(recipe)
     splits = config.splits
 
-    fingerprint, corpus_steps = _fingerprint(config, looking_steps)
+    fingerprint, corpus_steps = _fingerprint(config, ingestion, looking_steps)
     example_gen = AudioExampleGen(
         config.sources,
         ingestion,
@@ -187,17 +189,24 @@ def create_pipeline(config: PipelineConfig, *, looking_steps: bool = False) -> P
 
 
 def _fingerprint(
-    config: PipelineConfig, looking_steps: bool
+    config: PipelineConfig, ingestion: IngestionConfig, looking_steps: bool
 ) -> tuple[str | Placeholder, list[base_node.BaseNode]]:
-    """What the corpus holds, or the step that will tell."""
+    """What the corpus holds, or the step that will tell; both see that the splits are there."""
+    splits = config.splits.uses
     memory = os.path.join(config.work_directory, "ingestion", "hashes.tsv")
     if looking_steps:
-        step = CorpusFingerprint(manifests=json.dumps(config.sources), memory=memory)
+        step = CorpusFingerprint(
+            manifests=json.dumps(config.sources),
+            ingestion=ingestion.to_json(),
+            splits=json.dumps(splits),
+            memory=memory,
+        )
         return step.outputs["fingerprint"].future()[0].value, [step]
     hashes = ContentHashes(memory)
-    fingerprint = corpus_fingerprint(expand_manifests(config.sources), hashes)
+    scan = scan_corpus(expand_manifests(config.sources), ingestion, hashes)
     hashes.save()
-    return fingerprint, []
+    require_splits(scan.splits, splits, ingestion.split_by)
+    return scan.fingerprint, []
 
 
 def _baseline(

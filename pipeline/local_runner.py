@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import sys
 import time
+import traceback
 from collections.abc import Callable, Collection
 
 from google.protobuf import message
@@ -14,17 +16,17 @@ from tfx import types
 from tfx.dsl.compiler import constants
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration import metadata
-from tfx.orchestration.local import runner_utils
+from tfx.orchestration.local import local_dag_runner, runner_utils
 from tfx.orchestration.portable import (
     beam_executor_operator,
     launcher,
     runtime_parameter_utils,
-    tfx_runner,
 )
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 from tfx.utils import name_utils
 
+from ds2_tf.errors import UserError
 from pipeline.ingestion.worker_watch import watch_workers
 
 EXECUTED, CACHED, FAILED = "executed", "cached", "failed"
@@ -50,11 +52,12 @@ class ComponentRun:
     error: Exception | None = None
 
 
-class LocalRunner(tfx_runner.IrBasedRunner):
+class LocalRunner(local_dag_runner.LocalDagRunner):
     """Runs one component after another, and stops at the first that fails.
 
     It does what TFX's LocalDagRunner does, and says what happened: that one neither tells cached
-    components from executed ones, nor notices when a component could not be given its inputs.
+    components from executed ones, nor notices when a component could not be given its inputs. A
+    subclass, so that the `tfx` command finds its `run`.
 
     Args:
         on_component: called after each component.
@@ -117,6 +120,15 @@ class LocalRunner(tfx_runner.IrBasedRunner):
                 self._on_component(run)
             if state == FAILED:
                 return
+
+
+def print_component(run: ComponentRun) -> None:
+    """Prints a line to standard error, and what a failed component raised."""
+    print(f"{run.name}: {run.state}, {run.seconds:.1f} s", file=sys.stderr)
+    if isinstance(run.error, UserError):
+        print(f"ds2: error: {run.error}", file=sys.stderr)
+    elif run.error is not None:
+        traceback.print_exception(run.error)
 
 
 def _operators_without_args_in_the_spec(executor_spec: message.Message | None) -> dict:

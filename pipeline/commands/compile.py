@@ -40,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
 
     config = load_pipeline_config(args.config)
     prepare_output_file(args.output)
+    for doubt in config.doubts:
+        print(f"ds2: warning: {doubt}", file=sys.stderr)
     documents = compile_pipeline(config, args.engine)
     if args.engine == "kubeflow":
         for key, path in paths_outside_volumes(config).items():

@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.ingestion.ingest import REPORT_NAME, ingest
     from pipeline.quiet import quiet_libraries
 
+    beam_args = _beam_args(args.beam_args)
     options = {"split_by": args.split_by, "shards": args.shards, "raw": raw_format(args)}
     if args.split_share:
         options["split_shares"] = _split_shares(args.split_share)
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         config,
         args.output,
         max_bad_share=args.max_bad_share,
-        beam_args=[argument for argument in args.beam_args if argument != "--"],
+        beam_args=beam_args,
         show_progress=True,
     )
     for name, split in sorted(result.splits.items()):
@@ -93,6 +94,19 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 0
+
+
+def _beam_args(words: list[str]) -> list[str]:
+    """What follows ` -- `. Without it, argparse has taken a stray word and all that follows."""
+    from ds2_tf.errors import UserError
+
+    if words and words[0] != "--":
+        raise UserError(
+            f"{words[0]!r} belongs to no option, so that it and what follows would go to Beam. "
+            "Several manifests are given by repeating --manifest, or as one pattern in quotes "
+            "(--manifest 'DIR/*.jsonl'); options for Beam follow after ` -- `."
+        )
+    return words[1:]
 
 
 def _manifest_source(text: str, split_by: str):

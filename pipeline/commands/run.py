@@ -22,8 +22,6 @@ import argparse
 import json
 import sys
 
-from ds2_tf.commands.output_files import prepare_output_directory
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `ds2 pipeline run`."""
@@ -38,39 +36,23 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.quiet import quiet_libraries
 
     quiet_libraries()
-    import os
-
-    from pipeline.configs import load_pipeline_config
+    from pipeline.configs import load_pipeline_config, make_directories
 
     config = load_pipeline_config(args.config)
-    prepare_output_directory(os.path.dirname(config.metadata_path))
+    make_directories(config)
+    for doubt in config.doubts:
+        print(f"ds2: warning: {doubt}", file=sys.stderr)
     print(f"pipeline {config.name}: starting", file=sys.stderr)
 
     from pipeline.dag import LOOKING_STEPS, create_pipeline
-    from pipeline.local_runner import LocalRunner
+    from pipeline.local_runner import LocalRunner, print_component
     from pipeline.run_summary import summarize
 
     pipeline = create_pipeline(config)
     # TFX sets log levels of its own while it is imported.
     quiet_libraries()
-    runner = LocalRunner(on_component=_report, uncached=LOOKING_STEPS)
+    runner = LocalRunner(on_component=print_component, uncached=LOOKING_STEPS)
     runner.run(pipeline)
     summary = summarize(runner.runs)
     print(json.dumps(summary.to_dict(), indent=1) if args.json else summary.text())
     return 0 if summary.succeeded else 1
-
-
-def _report(component_run) -> None:
-    import traceback
-
-    from ds2_tf.errors import UserError
-
-    print(
-        f"{component_run.name}: {component_run.state}, {component_run.seconds:.1f} s",
-        file=sys.stderr,
-    )
-    error = component_run.error
-    if isinstance(error, UserError):
-        print(f"ds2: error: {error}", file=sys.stderr)
-    elif error is not None:
-        traceback.print_exception(error)

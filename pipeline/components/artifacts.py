@@ -10,6 +10,8 @@ from tfx import types
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
+from ds2_tf.errors import UserError
+
 # Property of a Model: a hash of how the records that it understands were made.
 FEATURES_PROPERTY = "features"
 # Property of an artifact that only stands where an optional one is missing, for orchestrators that
@@ -78,13 +80,25 @@ def result_files(evaluation: standard_artifacts.ModelEvaluation) -> list[str]:
     return sorted(glob.glob(os.path.join(glob.escape(evaluation.uri), f"{RESULTS_PREFIX}*")))
 
 
+def split_directory(examples: types.Artifact, split: str) -> str:
+    """Where the record files of a split lie.
+
+    Raises:
+        UserError: the examples have no such split.
+    """
+    splits = artifact_utils.decode_split_names(examples.split_names)
+    if split not in splits:
+        raise UserError(f"There is no split {split!r}; the splits are {', '.join(splits)}.")
+    return artifact_utils.get_split_uri([examples], split)
+
+
 def record_files(examples: types.Artifact, split: str) -> list[str]:
     """The record files of a split, in order.
 
     Raises:
-        ValueError: the examples have no such split.
+        UserError: the examples have no such split.
     """
-    directory = artifact_utils.get_split_uri([examples], split)
+    directory = split_directory(examples, split)
     return sorted(os.path.join(directory, name) for name in os.listdir(directory))
 
 

@@ -11,7 +11,7 @@ from google.protobuf import json_format
 from tfx import types
 from tfx.components.evaluator import constants
 from tfx.dsl.components.base import base_beam_component, base_beam_executor, executor_spec
-from tfx.types import artifact_utils, standard_artifacts
+from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.types.system_executions import Evaluate
 
@@ -21,6 +21,7 @@ from pipeline.components.artifacts import (
     DecoderPackageArtifact,
     decoder_path,
     saved_model_path,
+    split_directory,
 )
 from pipeline.evaluation.recognition import BASELINE, CANDIDATE
 from pipeline.evaluation.run import evaluate_records
@@ -60,7 +61,8 @@ class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
                 decoders[BASELINE] = decoder_path(artifacts["baseline_decoder"])
         (evaluation,) = output_dict["evaluation"]
         (blessing,) = output_dict["blessing"]
-        split = artifact_utils.get_split_uri(input_dict["examples"], exec_properties["split"])
+        (examples,) = input_dict["examples"]
+        split = split_directory(examples, exec_properties["split"])
         with self._make_beam_pipeline() as pipeline:
             evaluate_records(
                 pipeline,

@@ -120,7 +120,7 @@ class AudioExampleGen(component.FileBasedExampleGen):
         sources: manifests or file patterns of manifests, with their splits where
             `config.split_by` is "manifest".
         config: features, checks, splits and shards.
-        fingerprint: of the manifests and the recordings (`sources.corpus_fingerprint`), or what
+        fingerprint: of the manifests and the recordings (`corpus_scan.scan_corpus`), or what
             stands for it until a step before this one has found it.
         work_directory: keeps finished shards for runs after this one, and the rejections.
         max_bad_share: largest share of utterances that cannot be used. Defaults to 0.01.

@@ -11,8 +11,33 @@ from ds2_tf.audio.spectrogram import FEATURE_VERSION, SpectrogramConfig
 from ds2_tf.config import Recipe, from_dict, to_dict
 from ds2_tf.errors import UserError
 from ds2_tf.text.alphabet import Alphabet
+from ds2_tf.validation import InvalidValue
 
 SPLIT_RULES = ("column", "manifest", "speaker")
+
+
+def is_split_name(text: str) -> bool:
+    """Whether a split may have this name, which is part of a directory's."""
+    return text.replace("-", "").replace("_", "").isalnum()
+
+
+def check_split_shares(shares: dict[str, float], key: str) -> None:
+    """Sees that shares divide a whole among splits.
+
+    Args:
+        shares: by split.
+        key: what they are called, for messages.
+
+    Raises:
+        InvalidValue: there are none, one is not positive, they do not add up to 1, or a name cannot
+            be one of a split.
+    """
+    total = sum(shares.values())
+    if abs(total - 1) > 1e-6 or min(shares.values()) <= 0:
+        raise InvalidValue(key, f"must be positive and add up to 1; got {shares} (sum {total:g}).")
+    for name in shares:
+        if not is_split_name(name):
+            raise InvalidValue(key, f"has the split {name!r}, which cannot name a directory.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,12 +75,7 @@ class IngestionConfig:
         Alphabet(self.alphabet)
         if self.split_by not in SPLIT_RULES:
             raise UserError(f"split_by must be one of {SPLIT_RULES}, got {self.split_by!r}.")
-        total = sum(self.split_shares.values())
-        if abs(total - 1) > 1e-6 or min(self.split_shares.values()) <= 0:
-            raise UserError(
-                f"split_shares must be positive and add up to 1, got {self.split_shares} "
-                f"(sum {total:g})."
-            )
+        check_split_shares(self.split_shares, "split_shares")
         if self.shards < 1:
             raise UserError(f"shards must be at least 1, got {self.shards}.")
 

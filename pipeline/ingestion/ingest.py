@@ -145,7 +145,11 @@ def _run_graph(
     options = runner_options(beam_args, config.shards)
     outcome_path = pathlib.Path(work_directory) / "outcome"
     outcome_path.unlink(missing_ok=True)
-    pipeline = beam.Pipeline(options=options.beam)
+    try:
+        pipeline = beam.Pipeline(options=options.beam)
+    except (AttributeError, ImportError, ValueError) as error:
+        given = " ".join(beam_args)
+        raise UserError(f"Beam does not take these options: {given}: {error}") from error
     build_graph(
         pipeline,
         sources,

@@ -9,7 +9,7 @@ import hashlib
 from ds2_tf.corpora.manifest import Utterance
 from ds2_tf.corpora.records import FIELDS
 from ds2_tf.corpora.rejection import BadUtterance
-from pipeline.ingestion.config import IngestionConfig
+from pipeline.ingestion.config import IngestionConfig, is_split_name
 from pipeline.ingestion.sources import ManifestSource
 
 
@@ -43,7 +43,7 @@ def place(utterance: Utterance, source: ManifestSource, config: IngestionConfig)
         split = utterance.split
         if not split:
             raise BadUtterance("malformed-line", "has no split, and splits are made by column")
-        if not split.replace("-", "").replace("_", "").isalnum():
+        if not is_split_name(split):
             raise BadUtterance("malformed-line", f"the split {split!r} cannot name a directory")
     else:
         if not utterance.speaker:

@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The manifests that a corpus is made of, and a fingerprint of them and their audio."""
+"""The manifests that a corpus is made of."""
 
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ds2_tf.corpora.checking import parse_lines
-from ds2_tf.corpora.manifest import Utterance, manifest_lines, resolve_audio
+from ds2_tf.corpora.manifest import Utterance, manifest_lines
 from ds2_tf.corpora.rejection import Rejection, RejectionReport
 from ds2_tf.errors import UserError
-from pipeline.ingestion.content_hash import ContentHashes
 
 
 class ManifestSource(NamedTuple):
@@ -61,26 +59,3 @@ def read_sources(
                 report.rejections.append(Rejection(utterance.id, "duplicate-id", detail))
                 continue
             yield source, utterance
-
-
-def corpus_fingerprint(sources: Iterable[ManifestSource], hashes: ContentHashes) -> str:
-    """A hash that changes with any line of the manifests and any recording that they name.
-
-    Neither the order of lines nor the files' times matter.
-
-    Args:
-        sources: the manifests.
-        hashes: reads the recordings.
-    """
-    found = [
-        (source.split or "", utterance.to_json(), resolve_audio(utterance, source.path))
-        for source, utterance in read_sources(sources, RejectionReport())
-    ]
-    contents = hashes.of(path for *_, path in found)
-    digest = hashlib.sha256()
-    for line in sorted(
-        f"{split}\0{utterance}\0{content}\n"
-        for (split, utterance, _), content in zip(found, contents)
-    ):
-        digest.update(line.encode())
-    return digest.hexdigest()

@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 
 import pytest
+import yaml
 from tfx.dsl.compiler.compiler import Compiler
 
 from ds2_tf.errors import UserError
+from pipeline import dag
 from pipeline.configs import (
     EvaluationConfig,
     PipelineConfig,
+    SplitsConfig,
     StepsConfig,
 )
 from pipeline.dag import create_pipeline
@@ -108,6 +112,27 @@ def test_a_real_server_must_load_the_model_where_it_is_asked_for(config):
     assert upstream["ModelPusher"] == {"Trainer", "Evaluator", "SavedModelCheck", "InfraValidator"}
     with pytest.raises(UserError, match="steps.real_server .* Kubeflow"):
         create_pipeline(asked, looking_steps=True)
+
+
+def test_it_is_the_server_of_the_deployments():
+    compose = pathlib.Path(dag.__file__).parents[1] / "deploy" / "compose.yaml"
+    services = yaml.safe_load(compose.read_text())["services"].values()
+    assert f"tensorflow/serving:{dag._SERVING_TAG}" in {service["image"] for service in services}
+
+
+def test_a_split_that_does_not_exist_is_noticed_before_the_first_step(config):
+    typo = dataclasses.replace(config, splits=SplitsConfig(evaluation="tset"))
+    with pytest.raises(UserError, match="splits.evaluation is 'tset', .* found are train, dev"):
+        create_pipeline(typo)
+    # Elsewhere the corpus may not be at hand: a step tells.
+    (step,) = (
+        c
+        for c in create_pipeline(typo, looking_steps=True).components
+        if c.id == "CorpusFingerprint"
+    )
+    assert step.exec_properties["splits"] == (
+        '{"train": "train", "dev": "dev", "evaluation": "tset"}'
+    )
 
 
 def test_two_configurations_share_nothing(config, tmp_path):

@@ -29,6 +29,9 @@ from pipeline.language_model_config import LanguageModelConfig
 def config(make_corpus, recipe_path, tmp_path) -> PipelineConfig:
     """A pipeline with every step."""
     (tmp_path / "text.txt").write_text("one two")
+    manifest = make_corpus(7)
+    utterances = list(read_manifest(manifest))
+    write_manifest(manifest, [*utterances[:-1], dataclasses.replace(utterances[-1], split="x")])
     return PipelineConfig(
         steps=StepsConfig(language_model=True),
         language_model=LanguageModelConfig(texts=(str(tmp_path / "text.txt"),)),
@@ -36,7 +39,7 @@ def config(make_corpus, recipe_path, tmp_path) -> PipelineConfig:
         root=str(tmp_path / "run"),
         recipe=str(recipe_path),
         evaluation=EvaluationConfig(max_wer=0.5),
-        manifest=str(make_corpus(6)),
+        manifest=str(manifest),
     )
 
 
@@ -119,7 +122,7 @@ def test_times_and_order_do_not_count(changed_by, tmp_path):
     [
         lambda utterances: utterances[1:],
         lambda utterances: [dataclasses.replace(u, transcript="a dog") for u in utterances],
-        lambda utterances: [dataclasses.replace(u, split="train") for u in utterances],
+        lambda utterances: [dataclasses.replace(utterances[0], split="dev"), *utterances[1:]],
         lambda utterances: [dataclasses.replace(u, speaker="x") for u in utterances],
     ],
     ids=["line", "transcript", "split", "speaker"],

@@ -17,7 +17,8 @@ from ds2_tf.errors import UserError
 from pipeline.components.example_gen import AudioExampleGen
 from pipeline.ingestion.config import IngestionConfig
 from pipeline.ingestion.content_hash import ContentHashes
-from pipeline.ingestion.sources import ManifestSource, corpus_fingerprint
+from pipeline.ingestion.corpus_scan import scan_corpus
+from pipeline.ingestion.sources import ManifestSource
 from pipeline.local_runner import LocalRunner
 
 _ENGLISH = " abcdefghijklmnopqrstuvwxyz'"
@@ -96,7 +97,7 @@ def test_a_failure_ends_the_run_and_is_tried_again(run):
 def _example_gen(manifest, tmp_path, **options) -> AudioExampleGen:
     config = IngestionConfig(_ENGLISH, time_stride=2, shards=2, **options)
     sources = [ManifestSource(str(manifest))]
-    fingerprint = corpus_fingerprint(sources, ContentHashes(tmp_path / "hashes"))
+    fingerprint = scan_corpus(sources, config, ContentHashes(tmp_path / "hashes")).fingerprint
     return AudioExampleGen(sources, config, fingerprint, str(tmp_path / "work"))
 
 

@@ -46,8 +46,20 @@ def test_speakers_and_shares(make_corpus, recipe_path, tmp_path, capsys):
         (("--manifest", "m.jsonl", "--split-by", "manifest"), "SPLIT=PATH, got 'm.jsonl'"),
         (("--manifest", "m.jsonl", "--split-share", "train"), "SPLIT=SHARE"),
         (("--manifest", "nowhere.jsonl"), "No manifest found at nowhere.jsonl"),
+        # What a shell makes of *.jsonl without quotes.
+        (
+            ("--manifest", "a.jsonl", "b.jsonl", "--shards", "3"),
+            "'b.jsonl' .* by repeating",
+        ),
     ],
 )
 def test_wrong_words_are_explained(recipe_path, tmp_path, words, problem):
     with pytest.raises(UserError, match=problem):
-        _run(*words, "--output", tmp_path / "out", "--recipe", recipe_path)
+        _run("--output", tmp_path / "out", "--recipe", recipe_path, *words)
+
+
+def test_an_unknown_runner_is_named(make_corpus, recipe_path, tmp_path):
+    words = ("--output", tmp_path / "out", "--recipe", recipe_path, "--manifest", make_corpus(6))
+    with pytest.raises(UserError, match="--runner=DirectRuner: Unexpected pipeline runner"):
+        _run(*words, "--", "--runner=DirectRuner")
+    assert not (tmp_path / "out" / "Split-train").exists()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import apache_beam as beam
 import jiwer
 import numpy as np
@@ -136,7 +138,11 @@ def test_outcome_against_a_baseline(tmp_path):
     ]
     lenient = EvaluationConfig(max_wer=1.0, max_wer_increase=lost + 0.01)
     assert _evaluate(tmp_path / "b", lenient, extracts, True).failures == []
+    unlimited = EvaluationConfig(max_wer=math.inf, max_wer_increase=math.inf)
+    assert _evaluate(tmp_path / "e", unlimited, extracts, True).failures == []
+    demanding = EvaluationConfig(max_wer=1.0, max_wer_increase=-0.001)
     same = _extracts(references, _speakers(30), candidate=better, baseline=better)
+    assert len(_evaluate(tmp_path / "d", demanding, same, True).failures) == 1
     assert _evaluate(tmp_path / "c", EvaluationConfig(max_wer=1.0), same, True).failures == []
 
 

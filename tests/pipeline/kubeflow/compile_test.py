@@ -138,8 +138,11 @@ def test_the_corpus_need_not_be_here(config):
     elsewhere = dataclasses.replace(config, manifest="/speech/manifest.jsonl", root="/speech/run")
     spec = compile_pipeline(elsewhere)[0]
     parameters = spec["root"]["dag"]["tasks"]["CorpusFingerprint"]["inputs"]["parameters"]
-    assert {name: value["runtimeValue"]["constant"] for name, value in parameters.items()} == {
+    values = {name: value["runtimeValue"]["constant"] for name, value in parameters.items()}
+    assert json.loads(values.pop("ingestion"))["split_by"] == "column"
+    assert values == {
         "manifests": '[["/speech/manifest.jsonl", null]]',
+        "splits": '{"train": "train", "dev": "dev", "evaluation": "dev"}',
         "memory": "/speech/run/work/ingestion/hashes.tsv",
     }
 
@@ -166,7 +169,7 @@ def test_vertex_gets_a_job_with_tfx_commands(config, tmp_path):
     "changes, problem",
     [
         ({"kubeflow": None}, "needs a key kubeflow"),
-        ({"name": "Tiny pipeline"}, "lower-case letters.*'Tiny pipeline'"),
+        ({"name": "Tiny_pipeline"}, "lower-case letters.*'Tiny_pipeline'"),
         (
             {"kubeflow": KubeflowConfig("i", resources={"Trayner": ResourcesConfig()})},
             "names Trayner; the steps .*Trainer",

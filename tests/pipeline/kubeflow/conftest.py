@@ -16,7 +16,7 @@ serving: serving
 recipe: {recipe}
 manifest: {manifest}
 shards: 2
-evaluation: {{max_wer: 100, max_wer_increase: 100}}
+evaluation: {{max_wer: .inf, max_wer_increase: .inf}}
 kubeflow:
   image: registry/ds2-tf:0.1.0
   volumes: {{speech: /speech}}
