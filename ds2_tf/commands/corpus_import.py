@@ -12,6 +12,7 @@ import json
 
 from ds2_tf.commands.corpus_arguments import add_raw_arguments, add_working_arguments, raw_format
 from ds2_tf.commands.output_files import prepare_output_directory, prepare_output_file
+from ds2_tf.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +85,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs `ds2 corpus import`."""
     # A synthetic corpus is a folder, of the others the recordings are there.
+    if args.corpus == "synthetic" and args.output.endswith(".jsonl"):
+        raise UserError(
+            f"A synthetic corpus is a folder, and {args.output} is named like a manifest: give the "
+            "folder, which gets recordings and manifest.jsonl."
+        )
     (prepare_output_directory if args.corpus == "synthetic" else prepare_output_file)(args.output)
     summary = args.importer(args)
     print(json.dumps(dataclasses.asdict(summary)) if args.json else summary.text())

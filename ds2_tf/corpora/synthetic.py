@@ -83,12 +83,16 @@ def make_synthetic_corpus(
         The path of the manifest; each utterance also has the field `accent`.
 
     Raises:
-        UserError: eSpeak NG is not installed, or the directory holds another synthetic corpus.
+        UserError: a size is negative, eSpeak NG is not installed, or the directory holds another
+            synthetic corpus.
     """
     from tqdm import tqdm
 
     directory = pathlib.Path(directory)
     sizes = {"train": train_utterances, "dev": dev_utterances, "test": test_utterances}
+    for split, size in sizes.items():
+        if size < 0:
+            raise UserError(f"{split}_utterances must be at least 0, got {size}.")
     parameters = {"version": _CORPUS_VERSION, "utterances": sizes, "seed": seed}
     manifest, stamp = directory / "manifest.jsonl", directory / "synthetic.json"
     if stamp.exists():

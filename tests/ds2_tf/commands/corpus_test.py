@@ -125,6 +125,19 @@ class TestImport:
         assert run(corpus_import, *words, "--dev-share", "0") == 0
         assert json.loads(capsys.readouterr().out)["utterances"] == {"train": 9, "test": 1}
 
+    @pytest.mark.parametrize(
+        "words, message",
+        [
+            (["-o", "corpus/manifest.jsonl"], "is a folder, and corpus/manifest.jsonl is named"),
+            (["-o", "corpus", "--train-utterances", "-1"], "train_utterances must be at least 0"),
+        ],
+    )
+    def test_synthetic_that_cannot_be(self, tmp_path, monkeypatch, words, message):
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(UserError, match=message):
+            run(corpus_import, "synthetic", *words, "-q")
+        assert not (tmp_path / "corpus" / "manifest.jsonl").exists()
+
     def test_synthetic(self, tmp_path, capsys):
         pytest.importorskip("espeakng_loader")
         sizes = [f"--{split}-utterances=2" for split in ("train", "dev", "test")]
