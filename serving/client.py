@@ -178,8 +178,8 @@ class Client:
         """Transcribes one recording of any length.
 
         Args:
-            audio: path of an audio file, the bytes of one, or a NumPy array of float samples
-                [samples] in [-1, 1] at 16 kHz.
+            audio: path of an audio file, the bytes of one, or a NumPy array, float [samples] in
+                [-1, 1] or int16 [samples], at 16 kHz.
             limit_seconds, words, decoder, num_best, progress: as in `transcribe_batch`.
 
         Raises:

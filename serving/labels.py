@@ -41,6 +41,7 @@ def check_size(alphabet: Alphabet, num_labels: int, model: str) -> None:
     """
     if alphabet.size != num_labels:
         raise UserError(
-            f"The {model} has {num_labels} labels, and {alphabet} has {alphabet.size}, the blank "
-            "included: give its own alphabet, with Client(..., alphabet=...) or --alphabet FILE."
+            f"The {model} has {num_labels} labels, the blank included, and the alphabet "
+            f"{alphabet.describe()}. Give the model's own, with Client(..., alphabet=...) or "
+            "--alphabet FILE."
         )

@@ -342,7 +342,9 @@ def test_what_the_caller_says_of_the_labels_wins():
 def test_a_model_that_tells_no_labels():
     with Polyglot("localhost:1") as client:
         client.telling = ()
-        with pytest.raises(UserError, match="has 4 labels, .* has 29, .*alphabet=.* or --alphabet"):
+        with pytest.raises(
+            UserError, match="has 4 labels, .* 29 labels: .*alphabet=.* or --alphabet"
+        ):
             client.transcribe(tone(1.0), words=True)
         decoder = Decoder(BeamSearch(Alphabet("xyz")))
         assert client.transcribe(tone(1.0), decoder=decoder).text == "xyz"
