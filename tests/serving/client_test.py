@@ -335,7 +335,7 @@ def test_what_the_caller_says_of_the_labels_wins():
         assert client.transcribe(tone(1.0), words=True).text == "xyz"
         assert client.asked == ["serving_default"]
     with Polyglot("localhost:1", alphabet=Alphabet("wxyz")) as client:
-        with pytest.raises(UserError, match="'ds2' has 4 labels, .* has 5, .*--alphabet FILE"):
+        with pytest.raises(UserError, match="'ds2' has 4 labels, .* 5 labels: .*--alphabet FILE"):
             client.transcribe(tone(1.0), words=True)
 
 
