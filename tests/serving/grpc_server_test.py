@@ -12,7 +12,7 @@ from serving.health import CHECK, NOT_SERVING, HealthCheckRequest, HealthCheckRe
     [
         ("server_key: 'k'", "has no server_cert"),
         ("server_key: 'k' server_cert: 'c' client_verify: true", "without a custom_ca"),
-        ("server_key: 'k' server_cert: 'c'", "does the server_key not belong to the server_cert"),
+        ("server_key: 'k' server_cert: 'c'", "Does the server_key belong to the server_cert"),
         ("server_keys: 'k'", "Invalid protobuf file"),
     ],
 )
