@@ -68,7 +68,7 @@ def test_what_is_wrong_with_the_model_is_said(start_gateway, helpers):
     assert status == 503 and error["code"] == "server-away"
     status, error = error_of(fetch(start_gateway("whole", alphabet=Alphabet("abc")), "model"))
     assert status == 503 and error["code"] == "refused"
-    assert "29 labels" in error["message"] and "has 4" in error["message"]
+    assert "29 labels" in error["message"] and "4 labels" in error["message"]
 
 
 def test_files_become_samples(start_gateway):
