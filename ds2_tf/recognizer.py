@@ -127,7 +127,7 @@ class Recognizer:
             raise UserError("Expected a list of recordings, got one: put it in a list.")
         recordings = [as_float_samples(samples) for samples in recordings]
         pieces = Pieces(recordings, self.sample_rate, limit_seconds=limit_seconds)
-        log_probs = [r.log_probs for r in self.recognize(pieces, progress=progress)]
+        log_probs = [r.log_probs for r in self._recognize(pieces, progress)]
         transcripts = decode_joined(
             pieces.grouped(log_probs),
             frame_seconds=self.frame_seconds,
@@ -154,7 +154,16 @@ class Recognizer:
 
         Returns:
             One result a recording, in their order.
+
+        Raises:
+            UserError: the recordings are no samples.
         """
+        return self._recognize([as_float_samples(samples) for samples in recordings], progress)
+
+    def _recognize(
+        self, recordings: Sequence[np.ndarray], progress: Callable[[float], object] | None
+    ) -> list[Recognition]:
+        """`recognize` for float32 samples."""
         from ds2_tf.decoding.greedy import greedy_decode
 
         results: list[Recognition | None] = [None] * len(recordings)
@@ -164,7 +173,7 @@ class Recognizer:
             width = -(-max(longest, 1) // multiple) * multiple
             padded = np.zeros((len(batch), width), np.float32)
             for row, index in enumerate(batch):
-                padded[row, : len(recordings[index])] = as_float_samples(recordings[index])
+                padded[row, : len(recordings[index])] = recordings[index]
             lengths = np.array([len(recordings[index]) for index in batch], np.int32)
             scores, frames = (x.numpy() for x in self._log_probs(padded, lengths))
             texts = greedy_decode(scores, frames, self.alphabet)

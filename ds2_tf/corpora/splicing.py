@@ -81,6 +81,8 @@ def cut_between_words(
         Phrases that together are the whole recording; one at least where there is a word.
     """
     loudness = _loudness(samples)
+    background, speech = np.percentile(loudness, [10, 90]) if len(loudness) else (0.0, 0.0)
+    loudest_pause = _PAUSE_LOUDNESS * max(speech - background, 1.0)
     phrases, start, texts = [], 0, []
     for index, (text, _, end) in enumerate(words):
         texts.append(text)
@@ -94,8 +96,7 @@ def cut_between_words(
         if not len(between):
             continue
         quietest = first + int(np.argmin(between))
-        background, speech = np.percentile(loudness, [10, 90])
-        if loudness[quietest] - background < _PAUSE_LOUDNESS * max(speech - background, 1.0):
+        if loudness[quietest] - background < loudest_pause:
             phrases.append(Phrase(audio, start, quietest * _STEP, tuple(texts)))
             start, texts = quietest * _STEP, []
     return phrases

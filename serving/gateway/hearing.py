@@ -14,6 +14,7 @@ import grpc
 import numpy as np
 
 from ds2_tf.decoding.beam_search import BeamSearch, Partial
+from ds2_tf.decoding.decoder import as_decoder
 from ds2_tf.errors import UserError
 from ds2_tf.streaming.results import TimedWord
 from ds2_tf.text.alphabet import Alphabet
@@ -167,11 +168,7 @@ class SpeechServer:
             labels = metadata.signatures["serving_default"].outputs["log_probs"].shape[-1]
             if labels is not None:
                 check_size(alphabet, labels, f"model {client.model_name!r}")
-        if self._decoder and self._decoder.alphabet != alphabet:
-            raise UserError(
-                f"The decoder is for {self._decoder.alphabet.describe_mismatch(alphabet)}: make a "
-                "decoder package for this model with ds2 lm package."
-            )
+        as_decoder(self._decoder, alphabet)  # for it to be checked
         return ModelInfo(
             name=client.model_name,
             version=metadata.version,
