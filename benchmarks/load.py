@@ -13,8 +13,8 @@ The overhead of a request is that of one client that waits for each answer: quan
 less those of running the same graph on the same values in the client's process. The two take turns
 of 50 calls, for each has a copy of the weights, and one call each would measure how long it takes
 to fetch them into the caches. It is given for a step, which carries the state both ways, and for
-`stream_info`, which is next to nothing but the request itself. These times are by the clock: other
-work on the machine adds to them.
+one number of `stream_info`, which is next to nothing but the request itself. These times are by the
+clock: other work on the machine adds to them.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from serving.client import Client
 from serving.commands import base_path_of
 from serving.loader import SavedModelLoader
+from serving.servable import Servable
 from serving.stream_session import INFO, STEP, ServedNetwork
 from serving.tensors import tensor_to_proto
 
@@ -195,27 +196,37 @@ def overhead(model: Model, server: Server, calls: int, intra_op_threads: int) ->
         "num_samples": np.array([model.chunk_samples], np.int32),
         "state": np.zeros((1, model.state_size), np.float32),
     }
-    info = {"query": np.zeros(1, np.int32)}
+    query = {"query": np.zeros(1, np.int32)}
     try:
         return {
             "calls": calls,
             "state_bytes": 4 * model.state_size,
-            STEP: _overhead(model, server, servable, STEP, step, calls),
-            INFO: _overhead(model, server, servable, INFO, info, calls),
+            STEP: _overhead(model, server, servable, STEP, step, [], calls),
+            INFO: _overhead(model, server, servable, INFO, query, ["sample_rate"], calls),
             "load_average": os.getloadavg()[0],
         }
     finally:
         servable.session.close()
 
 
-def _overhead(model: Model, server: Server, servable, name: str, inputs: dict, calls: int) -> dict:
+def _overhead(
+    model: Model,
+    server: Server,
+    servable: Servable,
+    name: str,
+    inputs: dict[str, np.ndarray],
+    outputs: list[str],
+    calls: int,
+) -> dict:
+    """The overhead of one signature; no outputs are all."""
     signature = servable.signatures[name]
     feeds = [(signature.inputs[key].name, value) for key, value in inputs.items()]
-    fetches = [signature.outputs[key].name for key in sorted(signature.outputs)]
+    fetches = [signature.outputs[key].name for key in outputs or sorted(signature.outputs)]
     request = predict_pb2.PredictRequest()
     request.model_spec.name = MODEL
     request.model_spec.version.value = model.version
     request.model_spec.signature_name = name
+    request.output_filter.extend(outputs)
     for key, value in inputs.items():
         tensor_to_proto(value, request.inputs[key], as_content=True)
     times = {"request": [], "model": []}

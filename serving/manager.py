@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import grpc
 
@@ -36,6 +36,28 @@ class _Managed:
         self.unaspired = threading.Event()  # ends the waiting between load attempts
         self.servable: Servable | None = None
         self.requests = 0
+
+
+class _Hold:
+    """The block of `Manager.servable`.
+
+    Every request passes here, and what `contextlib` makes of a generator takes several times as
+    long as a class.
+    """
+
+    __slots__ = ("_managed", "_manager", "_name", "_version")
+
+    def __init__(self, manager: Manager, name: str, version: int | None):
+        self._manager = manager
+        self._name = name
+        self._version = version
+
+    def __enter__(self) -> Servable:
+        self._managed = self._manager._take(self._name, self._version)
+        return self._managed.servable
+
+    def __exit__(self, *_: object) -> None:
+        self._manager._give_back(self._managed)
 
 
 class Manager:
@@ -74,31 +96,19 @@ class Manager:
             self._aspired[name] = dict(versions)
             self._reconcile(name)
 
-    @contextlib.contextmanager
-    def servable(self, name: str, version: int | None = None) -> Iterator[Servable]:
-        """A ready version, which stays loaded until the block is left.
+    def servable(
+        self, name: str, version: int | None = None
+    ) -> contextlib.AbstractContextManager[Servable]:
+        """A ready version, which stays loaded until the `with` block is left.
 
         Args:
             name: model name.
             version: None takes the highest version that is ready.
 
         Raises:
-            ServingError: NOT_FOUND.
+            ServingError: NOT_FOUND, on entering the block.
         """
-        with self._changed:
-            serving = self._serving.get(name)
-            if not serving or (version is not None and version not in serving):
-                which = f"Latest({name})" if version is None else f"Specific({name}, {version})"
-                raise errors.not_found(f"Servable not found for request: {which}")
-            managed = serving[max(serving) if version is None else version]
-            managed.requests += 1
-        try:
-            yield managed.servable
-        finally:
-            with self._changed:
-                managed.requests -= 1
-                if not managed.requests:
-                    self._changed.notify_all()
+        return _Hold(self, name, version)
 
     def available_versions(self, name: str) -> list[int]:
         """The versions of a model that answer now, ascending."""
@@ -118,6 +128,22 @@ class Manager:
             for name in list(self._managed):
                 self.set_aspired_versions(name, {})
             return self._changed.wait_for(lambda: not any(self._managed.values()), timeout)
+
+    def _take(self, name: str, version: int | None) -> _Managed:
+        with self._changed:
+            serving = self._serving.get(name)
+            if not serving or (version is not None and version not in serving):
+                which = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+                raise errors.not_found(f"Servable not found for request: {which}")
+            managed = serving[max(serving) if version is None else version]
+            managed.requests += 1
+            return managed
+
+    def _give_back(self, managed: _Managed) -> None:
+        with self._changed:
+            managed.requests -= 1
+            if not managed.requests:
+                self._changed.notify_all()
 
     def _reconcile(self, name: str) -> None:
         """Starts every load and unload that the model's aspired versions now call for."""

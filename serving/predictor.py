@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator
 
 from tensorflow_serving.apis import (
     classification_pb2,
@@ -88,25 +86,35 @@ class Predictor:
         with self._core.servable(model_spec) as servable:
             return self._inference.multi_inference(request, servable, timeout)
 
-    @contextlib.contextmanager
-    def _counted(
-        self, model_spec: model_pb2.ModelSpec, api: str, entrypoint: str
-    ) -> Iterator[None]:
-        start = time.monotonic()
+    def _counted(self, model_spec: model_pb2.ModelSpec, api: str, entrypoint: str) -> _Counted:
         # Names that are not served count under none: each label lives as long as the server, and
         # callers must not be able to fill its memory.
         label = model_spec.name if self._core.is_configured(model_spec.name) else ""
-        status = "INTERNAL"
-        try:
-            yield
-            status = "OK"
-        except ServingError as error:
-            status = error.code.name
-            raise
-        finally:
-            self._metrics.request_count.increment(label, status)
-        microseconds = (time.monotonic() - start) * 1e6
-        self._metrics.request_latency.record(microseconds, label, api, entrypoint)
+        return _Counted(self._metrics, label, api, entrypoint)
+
+
+class _Counted:
+    """A block that answers a request; counts it, and how long it took if it was answered."""
+
+    __slots__ = ("_api", "_entrypoint", "_label", "_metrics", "_start")
+
+    def __init__(self, metrics: ServerMetrics, label: str, api: str, entrypoint: str):
+        self._metrics = metrics
+        self._label = label
+        self._api = api
+        self._entrypoint = entrypoint
+
+    def __enter__(self) -> None:
+        self._start = time.monotonic()
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is not None:
+            status = error.code.name if isinstance(error, ServingError) else "INTERNAL"
+            self._metrics.request_count.increment(self._label, status)
+            return
+        self._metrics.request_count.increment(self._label, "OK")
+        microseconds = (time.monotonic() - self._start) * 1e6
+        self._metrics.request_latency.record(microseconds, self._label, self._api, self._entrypoint)
 
 
 def _check_model_spec(
