@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 
 import numpy as np
+import soxr
 
 from ds2_tf.audio.reading import read_audio
 from ds2_tf.audio.samples import as_float_samples
@@ -19,8 +20,12 @@ SAMPLE_RATE = 16000
 Audio = str | os.PathLike | bytes | np.ndarray
 
 
-def load_samples(audio: Audio) -> np.ndarray:
-    """Reads what `Client.transcribe` accepts as float32 [samples] at 16 kHz.
+def load_samples(audio: Audio, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+    """Reads what `Client.transcribe` accepts as float32 [samples].
+
+    Args:
+        audio: files have their own sample rate, arrays 16 kHz.
+        sample_rate: of the result, in Hz. Defaults to 16 kHz.
 
     Raises:
         AudioError: a file that cannot be read.
@@ -28,7 +33,7 @@ def load_samples(audio: Audio) -> np.ndarray:
             of int16.
     """
     if isinstance(audio, (str, os.PathLike, bytes)):
-        return read_audio(audio, sample_rate=SAMPLE_RATE)
+        return read_audio(audio, sample_rate=sample_rate)
     if not isinstance(audio, np.ndarray):
         raise UserError(
             "Expected the path of an audio file, the bytes of one, or a NumPy array of float "
@@ -36,7 +41,10 @@ def load_samples(audio: Audio) -> np.ndarray:
         )
     if not audio.size:
         raise UserError("The recording has no samples.")
-    return as_float_samples(audio)
+    samples = as_float_samples(audio)
+    if sample_rate == SAMPLE_RATE:
+        return samples
+    return soxr.resample(samples, SAMPLE_RATE, sample_rate)
 
 
 def check_recordings(audios: object, method: str, method_for_one: str) -> None:

@@ -50,15 +50,19 @@ from serving.arguments import (
     load_samples,
     search_of,
 )
-from serving.labels import TELLING_SIGNATURES, check_size, label_query, told_alphabet
+from serving.model_info import (
+    TELLING_SIGNATURES,
+    ToldInfo,
+    check_size,
+    info_query,
+    told_info,
+)
 from serving.piecewise import batches_by_length, in_batches
 from serving.tensors import tensor_from_proto, tensor_to_proto
 
 if TYPE_CHECKING:
     from ds2_tf.decoding.beam_search import BeamSearch
     from ds2_tf.decoding.decoder import Decoder
-
-_HOP_SAMPLES = round(HOP_SECONDS * SAMPLE_RATE)
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
@@ -212,7 +216,7 @@ class Client:
         """Transcribes recordings of any length, several to a request.
 
         Args:
-            audios: each as in `transcribe`. All are read before the first request.
+            audios: each as in `transcribe`. All are read before the first is sent.
             batch_size: recordings per request. Recordings of similar length go together, as the
                 server pads a batch to its longest.
             limit_seconds: longer recordings are sent in pieces, cut where nobody speaks, and the
@@ -240,25 +244,30 @@ class Client:
         check_batch_size(batch_size)
         search = search_of(decoder)
         check_num_best(num_best, decoder)
+        reads_here = words or search is not None
+        # Asked now, as the version that answers may be gone by the time that its replies are here.
+        told = self._told() if reads_here and len(audios) else {}
+        # A WAV file says what its rate is, and the graph goes by that.
+        sample_rate = _sample_rate_of(told)
         recordings: dict[int, np.ndarray] = {}
         results: dict[int, Transcription | UserError] = {}
         for index, audio in enumerate(audios):
             try:
-                recordings[index] = load_samples(audio)
+                recordings[index] = load_samples(audio, sample_rate)
             except UserError as error:
                 if not return_errors:
                     raise
                 results[index] = error
-        pieces = Pieces(list(recordings.values()), SAMPLE_RATE, limit_seconds=limit_seconds)
-        # Asked now, as the version that answers may be gone by the time that its replies are here.
-        needs_labels = words or search is not None or len(pieces) > len(recordings)
-        told = self._told_alphabets() if needs_labels and len(pieces) else {}
+        pieces = Pieces(list(recordings.values()), sample_rate, limit_seconds=limit_seconds)
+        needs_labels = reads_here or len(pieces) > len(recordings)
+        if needs_labels and not told and len(pieces):
+            told = self._told()
         replies = in_batches(
             pieces,
-            self._send_for_log_probs if words or search is not None else self._send_for_text,
+            self._send_for_log_probs if reads_here else self._send_for_text,
             batch_size=batch_size,
             is_of_the_request=_is_of_the_request,
-            progress=progress and (lambda samples: progress(samples / SAMPLE_RATE)),
+            progress=progress and (lambda samples: progress(samples / sample_rate)),
         )
         groups = {}
         for index, group in zip(recordings, pieces.grouped(replies)):
@@ -270,13 +279,15 @@ class Client:
                 message = f"{_name(audios[index], index)}: {error}"
                 raise ClientError(message, error.code, error.detail) from error
             results[index] = error
-        durations = [len(recordings[index]) / SAMPLE_RATE for index in groups]
+        durations = [len(recordings[index]) / sample_rate for index in groups]
         alphabet = None
         if needs_labels:
             versions = {reply.version for group in groups.values() for _, reply in group}
-            alphabet = self._alphabet_of(versions, told, search)
-        if words or search is not None:
-            joined = self._decode(list(groups.values()), alphabet, decoder, num_best)
+            alphabet = self._alphabet_of(
+                versions, told, search, sample_rate if reads_here else None
+            )
+        if reads_here:
+            joined = self._decode(list(groups.values()), sample_rate, alphabet, decoder, num_best)
         else:
             joined = [_joined_text(group, alphabet) for group in groups.values()]
         for index, seconds, group, fields in zip(groups, durations, groups.values(), joined):
@@ -323,7 +334,8 @@ class Client:
         """
         check_recordings(audios, "log_probs_batch", "log_probs")
         check_batch_size(batch_size)
-        recordings = [load_samples(audio) for audio in audios]
+        told = self._told() if len(audios) else {}
+        recordings = [load_samples(audio, _sample_rate_of(told)) for audio in audios]
         results: dict[int, np.ndarray] = {}
         for batch in batches_by_length(recordings, batch_size):
             replies = self._send_for_log_probs([recordings[index] for index in batch])
@@ -424,49 +436,51 @@ class Client:
         """
         return self._alphabet_of({version}, {}, search_of(decoder))
 
-    def _told_alphabets(self, version: int | None = None) -> dict[int | None, Alphabet | None]:
-        """The alphabet that a version tells, None if it tells none, under its number.
-
-        Nothing is asked where the caller has said what the alphabet is.
-        """
-        for signature in () if self.alphabet else TELLING_SIGNATURES:
+    def _told(self, version: int | None = None) -> dict[int | None, ToldInfo]:
+        """What a version tells of itself, under its number."""
+        for signature in TELLING_SIGNATURES:
             try:
-                answer = self.predict(signature, label_query(), version=version)
+                answer = self.predict(signature, info_query(), version=version)
             except ClientError as error:
                 if error.code not in _CODES_OF_A_SIGNATURE_THAT_IS_MISSING:
                     raise
             else:
-                return {answer.version: told_alphabet(answer.outputs)}
-        return {version: None}
+                return {answer.version: told_info(answer.outputs)}
+        return {version: ToldInfo()}
 
     def _alphabet_of(
         self,
         versions: Collection[int],
-        told: dict[int | None, Alphabet | None],
+        told: dict[int | None, ToldInfo],
         search: BeamSearch | None,
+        sample_rate: int | None = None,
     ) -> Alphabet:
-        """The labels of the versions that answered."""
-        if self.alphabet:
-            return self.alphabet
+        """The labels of the versions that answered, to samples of that rate if one is given."""
         for version in versions - told.keys():
-            told = told | self._told_alphabets(version)
-        alphabets = {told[version] for version in versions}
-        if len(alphabets) > 1:
+            told = told | self._told(version)
+        infos = [told[version] for version in versions]
+        alphabets = {self.alphabet or info.alphabet for info in infos}
+        rates = {info.sample_rate for info in infos if sample_rate} - {sample_rate}
+        if len(alphabets) > 1 or rates:
             raise UserError(
                 f"The versions {', '.join(map(str, sorted(versions)))} of the model "
-                f"{self.model_name!r} answered, and have different alphabets: try again, now that "
-                "the newer one is there."
+                f"{self.model_name!r} answered, and versions of it have different alphabets or "
+                "sample rates: try again, now that the newer one is there."
             )
         assumed = search.alphabet if search else Alphabet.english()
         return next(iter(alphabets), None) or assumed
 
-    def _decode(self, groups, alphabet: Alphabet, decoder, num_best: int) -> list[dict[str, Any]]:
+    def _decode(
+        self, groups, sample_rate: int, alphabet: Alphabet, decoder, num_best: int
+    ) -> list[dict[str, Any]]:
         """The fields of Transcriptions that are read from log probabilities."""
         for _, reply in itertools.chain.from_iterable(groups):
             check_size(alphabet, reply.log_probs.shape[-1], f"model {self.model_name!r}")
         transcripts = decode_joined(
             [[(start, reply.log_probs) for start, reply in group] for group in groups],
-            frame_seconds=_frame_seconds([reply for group in groups for _, reply in group]),
+            frame_seconds=_frame_seconds(
+                [reply for group in groups for _, reply in group], sample_rate
+            ),
             alphabet=alphabet,
             decoder=decoder,
             num_best=num_best,
@@ -578,10 +592,15 @@ def _name(audio: Audio, index: int) -> str:
     return f"recording {index} of the batch"
 
 
-def _frame_seconds(replies: Sequence[_PieceReply]) -> float:
+def _sample_rate_of(told: Mapping[int | None, ToldInfo]) -> int:
+    return next((info.sample_rate for info in told.values()), SAMPLE_RATE)
+
+
+def _frame_seconds(replies: Sequence[_PieceReply], sample_rate: int) -> float:
     """Duration of an output frame, from how many of them the longest recording has."""
     longest = max(replies, key=lambda reply: reply.num_samples, default=None)
     if longest is None or not longest.num_frames:
         return HOP_SECONDS
     # The last frame may stand for less than a whole one.
-    return HOP_SECONDS * -(-(longest.num_samples // _HOP_SAMPLES) // longest.num_frames)
+    hops = -(-(longest.num_samples // round(HOP_SECONDS * sample_rate)) // longest.num_frames)
+    return HOP_SECONDS * hops

@@ -77,15 +77,13 @@ def run(args: argparse.Namespace) -> int:
         except ServingError as error:
             raise UserError(error.message) from error
         if args.web:
-            server = _with_page(server, args, base_path)
+            server = _with_page(server, args)
         return serve_until_signal(server, args.shutdown_grace_seconds)
 
 
-def _with_page(server, args: argparse.Namespace, base_path: str):
+def _with_page(server, args: argparse.Namespace):
     from serving.gateway.gateway import ServerWithPage
 
-    if not hasattr(args, "web_alphabet"):
-        args.web_alphabet = _exported_alphabet(base_path)
     make = prepare_gateway(args, args.model_name)
 
     def gateway(address: str):
@@ -94,17 +92,6 @@ def _with_page(server, args: argparse.Namespace, base_path: str):
         return make(f"{reachable}:{port}")
 
     return ServerWithPage(server, gateway)
-
-
-def _exported_alphabet(base_path: str) -> str | None:
-    """The file of the alphabet that the latest version brings along."""
-    from ds2_tf.export.saved_model import ALPHABET_ASSET, published_versions
-
-    for version in reversed(published_versions(base_path)):
-        path = os.path.join(base_path, str(version), "assets.extra", ALPHABET_ASSET)
-        if os.path.exists(path):
-            return path
-    return None
 
 
 def _is_model_directory(path: str) -> bool:

@@ -19,7 +19,7 @@ from ds2_tf.errors import UserError
 from ds2_tf.streaming.recognition_stream import RecognitionStream
 from ds2_tf.streaming.results import StreamInfo
 from serving.client import Client, ClientError
-from serving.labels import label_query, told_alphabet
+from serving.model_info import info_query, told_info
 
 STEP, FINISH, INFO = "stream_step", "stream_finish", "stream_info"
 
@@ -102,10 +102,11 @@ class ServedNetwork:
                 "cannot hear streams: only a network that runs forward alone can (bidirectional: "
                 f"false, causal: true). It offers {', '.join(sorted(metadata.signatures))}."
             )
-        told = self._predict(INFO, label_query())
+        told = self._predict(INFO, info_query())
+        info = told_info(told)
         self.info = StreamInfo(
-            told_alphabet(told),
-            sample_rate=int(told["sample_rate"][0]),
+            info.alphabet,
+            sample_rate=info.sample_rate,
             frame_samples=int(told["frame_samples"][0]),
             lookahead_frames=int(told["lookahead_frames"][0]),
             state_size=metadata.signatures[STEP].inputs["state"].shape[-1],

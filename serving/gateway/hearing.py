@@ -18,8 +18,9 @@ from ds2_tf.decoding.decoder import as_decoder
 from ds2_tf.errors import UserError
 from ds2_tf.streaming.results import TimedWord
 from ds2_tf.text.alphabet import Alphabet
+from serving.answers import Metadata, TensorInfo
 from serving.client import SAMPLE_RATE, Client
-from serving.labels import check_size
+from serving.model_info import check_size
 from serving.stream_session import STEP, ServedNetwork, StreamSession
 
 # Pages ask whether the server is there, and do not wait long for the answer.
@@ -148,7 +149,8 @@ class SpeechServer:
         """
         info = self._describe(self._steps)
         if info.streaming:
-            return _StreamedHearing(info, StreamSession(self._steps, decoder=self._decoder))
+            session = StreamSession(self._steps, decoder=self._decoder, sample_rate=SAMPLE_RATE)
+            return _StreamedHearing(info, session)
         return _WholeHearing(info, self._whole, self._decoder)
 
     def _describe(self, client: Client) -> ModelInfo:
@@ -158,14 +160,9 @@ class SpeechServer:
         if streaming:
             info = ServedNetwork(client).info
             alphabet, lookahead = info.alphabet, info.lookahead_seconds
-            if info.sample_rate != SAMPLE_RATE:
-                raise UserError(
-                    f"The page sends audio at {SAMPLE_RATE} Hz, and the model takes "
-                    f"{info.sample_rate} Hz."
-                )
         else:
             alphabet = client.labels_of(metadata.version, self._decoder)
-            labels = metadata.signatures["serving_default"].outputs["log_probs"].shape[-1]
+            labels = _log_probs_of(metadata, client.model_name).shape[-1]
             if labels is not None:
                 check_size(alphabet, labels, f"model {client.model_name!r}")
         as_decoder(self._decoder, alphabet)  # for it to be checked
@@ -177,6 +174,17 @@ class SpeechServer:
             lookahead_seconds=lookahead,
             decoder=self._decoder is not None,
         )
+
+
+def _log_probs_of(metadata: Metadata, model_name: str) -> TensorInfo:
+    signature = metadata.signatures.get("serving_default")
+    if signature is None or "log_probs" not in signature.outputs:
+        raise UserError(
+            f"Version {metadata.version} of the model {model_name!r} is no recogniser of ds2 "
+            "export: it has no signature serving_default with an output log_probs. It offers "
+            f"{', '.join(sorted(metadata.signatures)) or 'no signature'}."
+        )
+    return signature.outputs["log_probs"]
 
 
 class _StreamedHearing:

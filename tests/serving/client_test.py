@@ -219,14 +219,15 @@ def unused_port():
 
 def test_unavailable_is_tried_again(unreliable):
     with Client(unreliable.address, timeout=20) as client:
-        np.testing.assert_array_equal(client.log_probs(tone(0.01)), [[0, 0, 0]])
+        outputs = client.predict("serving_default", {}).outputs
+    np.testing.assert_array_equal(outputs["log_probs"], [[[0, 0, 0]]])
     assert unreliable.calls == 3
 
 
 def test_timeout_is_said(unreliable):
     with Client(unreliable.address, version=2, timeout=0.2) as client:
         with pytest.raises(ClientError, match="did not answer within 0.2 s") as caught:
-            client.log_probs(tone(0.01))
+            client.predict("serving_default", {})
     assert caught.value.code == grpc.StatusCode.DEADLINE_EXCEEDED
     assert unreliable.calls == 1
 
@@ -244,6 +245,14 @@ def test_wav_clips():
     assert decoded.tolist() == [32767, -32768]
 
 
+def told(labels: list[bytes], sample_rate: int = 16000) -> dict[str, np.ndarray]:
+    """The answer of `model_info`."""
+    return {
+        "labels": np.array([labels], object),
+        "sample_rate": np.array([sample_rate], np.int32),
+    }
+
+
 class SaysNumbers(Client):
     """A client whose server says, for one second, "a", for two "aa a", and pads with junk."""
 
@@ -252,7 +261,7 @@ class SaysNumbers(Client):
     def predict(self, signature_name, inputs, version=None):
         if signature_name == "model_info":
             labels = [label.encode() for label in Alphabet.english().labels]
-            return Prediction({"labels": np.array([labels], object)}, 7, 0.1)
+            return Prediction(told(labels), 7, 0.1)
         assert signature_name == "serving_default"
         labels = [self.TEXTS[length] for length in inputs["num_samples"].tolist()]
         frames = max(map(len, labels))
@@ -298,6 +307,7 @@ class Polyglot(Client):
 
     versions = (1,)
     labels = {1: "cba"}
+    sample_rates = {}
     telling = ("model_info",)
 
     def predict(self, signature_name, inputs, *, version=None, timeout=None):
@@ -306,6 +316,7 @@ class Polyglot(Client):
         served = version or self.versions[min(heard, len(self.versions) - 1)]
         self.asked.append(signature_name)
         if signature_name == "serving_default":
+            self.heard = inputs
             size = 1 + len(self.labels[served])
             log_probs = np.log(np.full((1, 3, size), 0.1 / size, np.float32))
             log_probs[0, range(3), [1, 2, 3]] = np.log(0.9)
@@ -314,7 +325,7 @@ class Polyglot(Client):
         if signature_name not in self.telling:
             raise no_such_signature(signature_name)
         labels = [b"", *(label.encode() for label in self.labels[served])]
-        return Prediction({"labels": np.array([labels], object)}, served, 0.1)
+        return Prediction(told(labels, self.sample_rates.get(served, 16000)), served, 0.1)
 
 
 @pytest.mark.parametrize("telling", ["model_info", "stream_info"])
@@ -333,7 +344,7 @@ def test_the_model_tells_its_labels(telling):
 def test_what_the_caller_says_of_the_labels_wins():
     with Polyglot("localhost:1", alphabet=Alphabet("xyz")) as client:
         assert client.transcribe(tone(1.0), words=True).text == "xyz"
-        assert client.asked == ["serving_default"]
+        assert client.asked == ["model_info", "serving_default"]
     with Polyglot("localhost:1", alphabet=Alphabet("wxyz")) as client:
         with pytest.raises(UserError, match="'ds2' has 4 labels, .* 5 labels: .*--alphabet FILE"):
             client.transcribe(tone(1.0), words=True)
@@ -361,8 +372,33 @@ def test_a_version_that_replaces_another_meanwhile():
         assert [(r.text, r.model_version) for r in results] == [("cba", 1), ("cba", 2)]
         client.asked.clear()
         client.labels = {1: "cba", 2: "abc"}
-        with pytest.raises(UserError, match="versions 1, 2 .* have different alphabets"):
+        with pytest.raises(UserError, match="versions 1, 2 .* different alphabets"):
             client.transcribe_batch(recordings, batch_size=1, words=True)
+
+
+def test_a_model_of_another_sample_rate(tmp_path):
+    soundfile.write(tmp_path / "tone.wav", tone(1.5), 16000)
+    with Polyglot("localhost:1") as client:
+        client.sample_rates = {1: 8000}
+        for recording in (tone(1.5), tmp_path / "tone.wav"):
+            result = client.transcribe(recording, words=True)
+            assert client.heard["num_samples"].tolist() == [12000]
+            # Half as many crossings of zero a sample: the same tone.
+            crossings = np.diff(np.signbit(client.heard["samples"][0, :8000])).sum()
+            assert crossings == pytest.approx(np.diff(np.signbit(tone(1.0))).sum(), abs=2)
+            assert (result.text, result.duration_seconds) == ("cba", 1.5)
+            assert [(w.start, w.end) for w in result.words] == [(0, 0.5), (0.5, 1), (1, 1.5)]
+            assert client.log_probs(recording).shape == (3, 4)
+            assert client.heard["num_samples"].tolist() == [12000]
+
+
+def test_a_version_of_another_sample_rate_that_comes_meanwhile():
+    with Polyglot("localhost:1") as client:
+        client.versions = (1, 2)
+        client.labels = {1: "cba", 2: "cba"}
+        client.sample_rates = {2: 8000}
+        with pytest.raises(UserError, match="versions 1, 2 .* alphabets or sample rates"):
+            client.transcribe_batch([tone(1.0), tone(2.0)], batch_size=1, words=True)
 
 
 @pytest.mark.parametrize(

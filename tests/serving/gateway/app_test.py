@@ -69,6 +69,9 @@ def test_what_is_wrong_with_the_model_is_said(start_gateway, helpers):
     status, error = error_of(fetch(start_gateway("whole", alphabet=Alphabet("abc")), "model"))
     assert status == 503 and error["code"] == "refused"
     assert "29 labels" in error["message"] and "4 labels" in error["message"]
+    status, error = error_of(fetch(start_gateway("no-recogniser"), "model"))
+    assert status == 503 and error["code"] == "refused"
+    assert "no signature serving_default with an output log_probs" in error["message"]
 
 
 def test_files_become_samples(start_gateway):

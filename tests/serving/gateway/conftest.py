@@ -23,8 +23,7 @@ from serving.gateway.gateway import Gateway
 from serving.gateway.hearing import SpeechServer
 from serving.gateway.limits import Limits
 
-RATE = 16000
-FRAME = 160
+RATE = 16000  # of what the page sends
 TONE_SECONDS, GAP_SECONDS = 0.08, 0.04
 CHARACTER_SECONDS = TONE_SECONDS + GAP_SECONDS
 _ALPHABET = Alphabet.english()
@@ -52,15 +51,17 @@ class ToneModel(tf.Module):
     The state counts the samples of a stream, and a stream of the wrong state says "z".
     """
 
-    def __init__(self):
+    def __init__(self, rate: int):
         super().__init__()
+        self.rate = rate
+        self.frame = rate // 100
         self.bins = tf.Variable(_BINS)
         self.labels = tf.constant(_ALPHABET.labels)
 
     def log_probs(self, samples):
-        frames = tf.shape(samples)[1] // FRAME
-        rows = tf.reshape(samples[:, : frames * FRAME], [-1, frames, FRAME])
-        loudness = tf.gather(tf.abs(tf.signal.rfft(rows)), self.bins, axis=-1) * (2 / FRAME)
+        frames = tf.shape(samples)[1] // self.frame
+        rows = tf.reshape(samples[:, : frames * self.frame], [-1, frames, self.frame])
+        loudness = tf.gather(tf.abs(tf.signal.rfft(rows)), self.bins, axis=-1) * (2 / self.frame)
         blank = tf.fill(tf.concat([tf.shape(loudness)[:2], [1]], 0), 0.1)
         return tf.nn.log_softmax(40.0 * tf.concat([blank, loudness], axis=-1))
 
@@ -73,7 +74,7 @@ class ToneModel(tf.Module):
     def serving_default(self, samples, num_samples):
         return {
             "log_probs": tf.ensure_shape(self.log_probs(samples), [None, None, 29]),
-            "num_frames": num_samples // FRAME,
+            "num_frames": num_samples // self.frame,
         }
 
     @tf.function(
@@ -87,7 +88,7 @@ class ToneModel(tf.Module):
         return {
             "log_probs": tf.ensure_shape(self.log_probs(samples), [None, None, 29]),
             "skip": tf.zeros_like(num_samples),
-            "num_frames": num_samples // FRAME,
+            "num_frames": num_samples // self.frame,
             "next_state": state + tf.cast(num_samples, tf.float32)[:, None],
         }
 
@@ -100,27 +101,40 @@ class ToneModel(tf.Module):
     def stream_info(self, query):
         return {
             "labels": tf.tile(self.labels[None], [tf.size(query), 1]),
-            "sample_rate": 0 * query + RATE,
-            "frame_samples": 0 * query + FRAME,
+            "sample_rate": 0 * query + self.rate,
+            "frame_samples": 0 * query + self.frame,
             "lookahead_frames": 0 * query,
         }
 
 
 @pytest.fixture(scope="session")
 def tone_base_paths(tmp_path_factory):
-    """Base paths, by name, of "ds2", which hears streams, and of "whole", which does not."""
+    """Base paths by name.
+
+    "ds2" hears streams, "whole" does not; "ds2-24k" and "whole-24k" take 24 kHz; "no-recogniser"
+    hears nothing at all.
+    """
     root = tmp_path_factory.mktemp("tones")
-    model = ToneModel()
     streaming = ("serving_default", "stream_step", "stream_finish", "stream_info")
-    for name, signatures in {"ds2": streaming, "whole": streaming[:1]}.items():
-        path = os.fspath(root / name / "3")
-        tf.saved_model.save(model, path, {key: getattr(model, key) for key in signatures})
-    return {name: os.fspath(root / name) for name in ("ds2", "whole")}
+    paths = {}
+    for suffix, rate, whole in (("", RATE, streaming[:1]), ("-24k", 24000, streaming[::3])):
+        model = ToneModel(rate)
+        for name, signatures in {"ds2": streaming, "whole": whole}.items():
+            paths[name + suffix] = os.fspath(root / (name + suffix))
+            tf.saved_model.save(
+                model,
+                os.path.join(paths[name + suffix], "3"),
+                {key: getattr(model, key) for key in signatures},
+            )
+    paths["no-recogniser"] = os.fspath(root / "no-recogniser")
+    info = {"stream_info": model.stream_info}
+    tf.saved_model.save(model, os.path.join(paths["no-recogniser"], "3"), info)
+    return paths
 
 
 @pytest.fixture(scope="session")
 def tone_server(helpers, tone_base_paths):
-    """A server of both."""
+    """A server of all of them."""
     config = model_server_config_pb2.ModelServerConfig()
     for name, path in tone_base_paths.items():
         config.model_config_list.config.add(name=name, base_path=path, model_platform="tensorflow")

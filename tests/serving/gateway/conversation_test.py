@@ -65,6 +65,13 @@ def test_words_come_while_the_audio_does(start_gateway, tones):
     check_words(final["words"], TEXT, tones)
 
 
+@pytest.mark.parametrize("model", ["ds2-24k", "whole-24k"])
+def test_a_model_of_another_sample_rate(start_gateway, tones, model):
+    *_, final = tones.hear(start_gateway(model), tones.spoken(TEXT))
+    assert final["type"] == "final" and final["text"] == TEXT
+    check_words(final["words"], TEXT, tones)
+
+
 @pytest.mark.parametrize("chunk", [1, 700, 50_000])
 def test_messages_of_any_size(start_gateway, tones, chunk):
     samples = tones.spoken("on we go")[: 4000 if chunk == 1 else None]
