@@ -11,7 +11,7 @@ from ds2_tf.errors import UserError
 from ds2_tf.plain_types import from_dict as from_dict
 from ds2_tf.plain_types import to_dict as to_dict
 from ds2_tf.text.alphabet import Alphabet
-from ds2_tf.validation import (
+from ds2_tf.value_checks import (
     InvalidValue,
     require,
     require_numbers,

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Sequence
 
 from ds2_tf.errors import UserError
-from ds2_tf.validation import InvalidValue, shown
+from ds2_tf.value_checks import InvalidValue, shown
 
 # One of a type and several, as messages call them.
 _SCALARS = {

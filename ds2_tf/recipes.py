@@ -11,7 +11,7 @@ from ds2_tf.config import Recipe, from_dict, to_dict
 from ds2_tf.errors import UserError
 from ds2_tf.models.presets import preset
 from ds2_tf.text.alphabet import Alphabet
-from ds2_tf.validation import require
+from ds2_tf.value_checks import require
 from ds2_tf.yaml_reading import read_yaml
 
 

@@ -14,7 +14,7 @@ from ds2_tf.config import Recipe, from_dict
 from ds2_tf.corpora.rejection import DEFAULT_LIMIT
 from ds2_tf.errors import UserError
 from ds2_tf.metrics.slices import DURATION, SPEAKER
-from ds2_tf.validation import InvalidValue, require, require_numbers, require_one_of
+from ds2_tf.value_checks import InvalidValue, require, require_numbers, require_one_of
 from ds2_tf.yaml_reading import read_yaml
 from pipeline.decoder_config import DecoderConfig
 from pipeline.ingestion.config import (

@@ -11,7 +11,7 @@ import math
 
 from ds2_tf.decoding.beam_search import BeamOptions
 from ds2_tf.decoding.tuning import DEFAULT_ALPHAS, DEFAULT_BETAS
-from ds2_tf.validation import require, require_numbers
+from ds2_tf.value_checks import require, require_numbers
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 from ds2_tf.lm.building import DEFAULT_VOCABULARY_LIMIT
-from ds2_tf.validation import require, require_numbers
+from ds2_tf.value_checks import require, require_numbers
 
 
 @dataclasses.dataclass(frozen=True)

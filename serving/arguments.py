@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What callers give a client: recordings, decoders, tensors; and what to say of anything else."""
+"""What callers give a client: recordings and tensors; and what to say of anything else."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import soxr
 
 from ds2_tf.audio.reading import read_audio
 from ds2_tf.audio.samples import as_float_samples
-from ds2_tf.decoding.beam_search import BeamSearch
-from ds2_tf.decoding.decoder import Decoder
 from ds2_tf.errors import UserError
 
 SAMPLE_RATE = 16000
@@ -69,35 +67,6 @@ def check_batch_size(batch_size: int) -> None:
     """
     if batch_size < 1:
         raise UserError(f"The batch size must be at least 1, got {batch_size}.")
-
-
-def search_of(decoder: Decoder | BeamSearch | None) -> BeamSearch | None:
-    """The search of a decoder; None for greedy decoding.
-
-    Raises:
-        UserError: it is no decoder.
-    """
-    if decoder is None or isinstance(decoder, BeamSearch):
-        return decoder
-    if not isinstance(decoder, Decoder):
-        raise UserError(
-            f"Expected a decoder, such as Decoder.load(path) gives, got {_kind(decoder)}."
-        )
-    return decoder.search
-
-
-def check_num_best(num_best: int, decoder: object) -> None:
-    """Checks how many alternatives are asked for.
-
-    Raises:
-        UserError: they are fewer than none, or there is no decoder to find them.
-    """
-    if num_best < 0:
-        raise UserError(f"num_best must be at least 0, got {num_best}.")
-    if num_best and decoder is None:
-        raise UserError(
-            f"num_best={num_best} needs a decoder: greedy decoding finds one text alone."
-        )
 
 
 def as_tensor(name: str, value: object) -> np.ndarray:

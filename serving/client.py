@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 import numpy as np
@@ -29,7 +29,9 @@ from tensorflow_serving.apis import (
 
 from ds2_tf.audio.segmentation import DEFAULT_LIMIT_SECONDS, HOP_SECONDS, Pieces
 from ds2_tf.audio.wav import wav_bytes
-from ds2_tf.decoding.joining import decode_joined
+from ds2_tf.decoding.beam_search import BeamSearch
+from ds2_tf.decoding.decoder import Decoder, as_decoder
+from ds2_tf.decoding.joining import check_num_best, decode_joined
 from ds2_tf.errors import UserError
 from ds2_tf.text.alphabet import Alphabet
 from serving.answers import (
@@ -45,10 +47,8 @@ from serving.arguments import (
     Audio,
     as_tensor,
     check_batch_size,
-    check_num_best,
     check_recordings,
     load_samples,
-    search_of,
 )
 from serving.model_info import (
     TELLING_SIGNATURES,
@@ -59,10 +59,6 @@ from serving.model_info import (
 )
 from serving.piecewise import batches_by_length, in_batches
 from serving.tensors import tensor_from_proto, tensor_to_proto
-
-if TYPE_CHECKING:
-    from ds2_tf.decoding.beam_search import BeamSearch
-    from ds2_tf.decoding.decoder import Decoder
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
@@ -242,9 +238,9 @@ class Client:
         """
         check_recordings(audios, "transcribe_batch", "transcribe")
         check_batch_size(batch_size)
-        search = search_of(decoder)
+        decoder = as_decoder(decoder)
         check_num_best(num_best, decoder)
-        reads_here = words or search is not None
+        reads_here = words or decoder is not None
         # Asked now, as the version that answers may be gone by the time that its replies are here.
         told = self._told() if reads_here and len(audios) else {}
         # A WAV file says what its rate is, and the graph goes by that.
@@ -284,7 +280,7 @@ class Client:
         if needs_labels:
             versions = {reply.version for group in groups.values() for _, reply in group}
             alphabet = self._alphabet_of(
-                versions, told, search, sample_rate if reads_here else None
+                versions, told, decoder, sample_rate if reads_here else None
             )
         if reads_here:
             joined = self._decode(list(groups.values()), sample_rate, alphabet, decoder, num_best)
@@ -434,7 +430,7 @@ class Client:
         Raises:
             ClientError: the server could not be reached or does not serve the version.
         """
-        return self._alphabet_of({version}, {}, search_of(decoder))
+        return self._alphabet_of({version}, {}, as_decoder(decoder))
 
     def _told(self, version: int | None = None) -> dict[int | None, ToldInfo]:
         """What a version tells of itself, under its number."""
@@ -452,7 +448,7 @@ class Client:
         self,
         versions: Collection[int],
         told: dict[int | None, ToldInfo],
-        search: BeamSearch | None,
+        decoder: Decoder | None,
         sample_rate: int | None = None,
     ) -> Alphabet:
         """The labels of the versions that answered, to samples of that rate if one is given."""
@@ -467,11 +463,16 @@ class Client:
                 f"{self.model_name!r} answered, and versions of it have different alphabets or "
                 "sample rates: try again, now that the newer one is there."
             )
-        assumed = search.alphabet if search else Alphabet.english()
+        assumed = decoder.search.alphabet if decoder else Alphabet.english()
         return next(iter(alphabets), None) or assumed
 
     def _decode(
-        self, groups, sample_rate: int, alphabet: Alphabet, decoder, num_best: int
+        self,
+        groups,
+        sample_rate: int,
+        alphabet: Alphabet,
+        decoder: Decoder | None,
+        num_best: int,
     ) -> list[dict[str, Any]]:
         """The fields of Transcriptions that are read from log probabilities."""
         for _, reply in itertools.chain.from_iterable(groups):

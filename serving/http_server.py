@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import http.server
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -26,7 +27,7 @@ class HttpServer:
     """An HTTP server around a function.
 
     Args:
-        host: address to listen on.
+        host: address to listen on, IPv6 with or without brackets.
         port: port to listen on; 0 picks a free one.
         handler: answers a method, a path without its query, and a body.
         num_threads: requests that are handled at the same time.
@@ -42,7 +43,9 @@ class HttpServer:
         class RequestHandler(_RequestHandler):
             handle_limited = staticmethod(_limited(handler, slots))
 
-        self._server = _ThreadingServer((host, port), RequestHandler)
+        host = host.removeprefix("[").removesuffix("]")
+        server = _ThreadingServerOfIPv6 if ":" in host else _ThreadingServer
+        self._server = server((host, port), RequestHandler)
         self.port = self._server.server_port
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="http"
@@ -103,6 +106,10 @@ class _ThreadingServer(http.server.ThreadingHTTPServer):
 
     def handle_error(self, request, client_address) -> None:
         _LOG.exception("The connection from %s failed", client_address)
+
+
+class _ThreadingServerOfIPv6(_ThreadingServer):
+    address_family = socket.AF_INET6
 
 
 class _RequestHandler(http.server.BaseHTTPRequestHandler):

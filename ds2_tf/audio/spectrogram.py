@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from ds2_tf.validation import InvalidValue, require_numbers
+from ds2_tf.value_checks import InvalidValue, require_numbers
 
 # Part of every fingerprint of stored features: raise it with any change of the numbers below.
 FEATURE_VERSION = 1

@@ -60,10 +60,6 @@ def run(args: argparse.Namespace) -> int:
         raw=raw_format(args),
         decoder=args.decoder,
     )
-    if args.json:
-        print(json.dumps(evaluation.to_dict()))
-    else:
-        print(evaluation.summary())
     if args.output:
         with open(args.output, "w", encoding="utf-8") as file:
             for result in evaluation.results:
@@ -80,4 +76,9 @@ def run(args: argparse.Namespace) -> int:
         )
         with open(args.report, "w", encoding="utf-8") as file:
             file.write(page)
+    # At the end: a reader that goes away after the first line does not cost the files.
+    if args.json:
+        print(json.dumps(evaluation.to_dict()))
+    else:
+        print(evaluation.summary())
     return 0

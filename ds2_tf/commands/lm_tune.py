@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from ds2_tf.corpora.manifest import require_splits
     from ds2_tf.corpora.rejection import RejectionReport
     from ds2_tf.decoding.package import load_package, write_package
-    from ds2_tf.decoding.surface_plot import plot_surface
+    from ds2_tf.decoding.surface_plot import check_installed, plot_surface
     from ds2_tf.decoding.tuning import (
         DEFAULT_ALPHAS,
         DEFAULT_BETAS,
@@ -84,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
     from ds2_tf.evaluation import recognize_manifest
     from ds2_tf.recognizer import Recognizer
 
+    if args.plot:
+        check_installed()
     require_splits(filter(None, [args.split, args.check_split]), args.manifest)
     package = load_package(args.decoder)
     # The package, too, which is there and may be read-only.
@@ -122,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
         report=lambda line: print(line, file=sys.stderr, flush=True),
     )
     write_package(args.decoder, package.alphabet, tuning.options, package.model, package.vocabulary)
-    print(json.dumps(tuning.to_dict()) if args.json else tuning.summary())
     if args.plot:
         plot_surface(tuning, args.plot)
+    print(json.dumps(tuning.to_dict()) if args.json else tuning.summary())
     return 0

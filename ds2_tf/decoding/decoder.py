@@ -180,8 +180,14 @@ class Decoder:
         ]
 
 
-def as_decoder(decoder: Decoder | BeamSearch | None, alphabet: Alphabet) -> Decoder | None:
+def as_decoder(
+    decoder: Decoder | BeamSearch | None, alphabet: Alphabet | None = None
+) -> Decoder | None:
     """A decoder or a search as a decoder, checked against the alphabet of the network.
+
+    Args:
+        decoder: None stays None, which is greedy decoding.
+        alphabet: the network's. Defaults to None, which checks nothing.
 
     Raises:
         UserError: it is for another alphabet, or is something else, such as a path.
@@ -192,7 +198,7 @@ def as_decoder(decoder: Decoder | BeamSearch | None, alphabet: Alphabet) -> Deco
         decoder = Decoder(decoder)
     if not isinstance(decoder, Decoder):
         raise UserError(f"Expected a decoder, such as Decoder.load(path), got {decoder!r}.")
-    if decoder.search.alphabet != alphabet:
+    if alphabet is not None and decoder.search.alphabet != alphabet:
         raise UserError(
             f"The decoder is for {decoder.search.alphabet.describe_mismatch(alphabet)}: make a "
             "decoder package for this model with ds2 lm package."

@@ -50,8 +50,7 @@ def decode_joined(
             asked for without a decoder.
     """
     decoder = as_decoder(decoder, alphabet)
-    if num_best and decoder is None:
-        raise UserError("Alternatives (num_best) take a decoder: greedy decoding finds one text.")
+    check_num_best(num_best, decoder)
 
     def decode(pieces: Sequence[tuple[float, np.ndarray]]) -> Transcript:
         return _decode(pieces, frame_seconds, alphabet, decoder, num_best)
@@ -59,6 +58,20 @@ def decode_joined(
     # Beam search runs without Python's lock.
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         return list(pool.map(decode, recordings))
+
+
+def check_num_best(num_best: int, decoder: object) -> None:
+    """Checks how many alternatives are asked for.
+
+    Raises:
+        UserError: they are fewer than none, or there is no decoder to find them.
+    """
+    if num_best < 0:
+        raise UserError(f"num_best must be at least 0, got {num_best}.")
+    if num_best and decoder is None:
+        raise UserError(
+            f"num_best={num_best} needs a decoder: greedy decoding finds one text alone."
+        )
 
 
 def _decode(pieces, frame_seconds, alphabet, decoder, num_best) -> Transcript:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 
 from ds2_tf.decoding.tuning import Tuning
@@ -13,18 +14,22 @@ _MARGIN = 72
 _BEST, _WORST = (38, 130, 142), (253, 231, 37)
 
 
-def plot_surface(tuning: Tuning, path: str | os.PathLike) -> None:
-    """Writes a PNG: a row for each alpha, a column for each beta, the best one framed.
-
-    Combinations that were not measured stay white.
+def check_installed() -> None:
+    """Says what is missing for a picture, before anything is measured.
 
     Raises:
         UserError: Pillow is not installed.
     """
-    try:
-        from PIL import Image, ImageDraw
-    except ImportError as error:
-        raise UserError("Plotting needs Pillow: pip install pillow.") from error
+    if importlib.util.find_spec("PIL") is None:
+        raise UserError("Plotting needs Pillow: pip install pillow.")
+
+
+def plot_surface(tuning: Tuning, path: str | os.PathLike) -> None:
+    """Writes a PNG: a row for each alpha, a column for each beta, the best one framed.
+
+    Combinations that were not measured stay white. It takes Pillow: see `check_installed`.
+    """
+    from PIL import Image, ImageDraw
 
     alphas = sorted({alpha for alpha, _ in tuning.surface}, reverse=True)
     betas = sorted({beta for _, beta in tuning.surface})

@@ -11,7 +11,7 @@ from ds2_tf.audio.spectrogram import FEATURE_VERSION, SpectrogramConfig
 from ds2_tf.config import Recipe, from_dict, to_dict
 from ds2_tf.errors import UserError
 from ds2_tf.text.alphabet import Alphabet
-from ds2_tf.validation import InvalidValue
+from ds2_tf.value_checks import InvalidValue
 
 SPLIT_RULES = ("column", "manifest", "speaker")
 

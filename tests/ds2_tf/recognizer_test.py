@@ -89,7 +89,7 @@ def test_what_is_no_list_of_samples(recognizer, recordings, message):
 
 
 def test_alternatives_and_paths_instead_of_a_decoder(recognizer, recordings):
-    with pytest.raises(UserError, match="take a decoder"):
+    with pytest.raises(UserError, match="needs a decoder"):
         recognizer.transcribe(recordings[:1], num_best=3)
     with pytest.raises(UserError, match=r"Decoder\.load\(path\), got 'my\.decoder'"):
         recognizer.transcribe(recordings[:1], decoder="my.decoder")

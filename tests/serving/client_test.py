@@ -412,7 +412,7 @@ def test_a_version_of_another_sample_rate_that_comes_meanwhile():
         ({"audios": [None]}, "got None"),
         ({"audios": [np.array([0.0, np.nan], np.float32)]}, "infinite or not a number"),
         ({"batch_size": 0}, "batch size must be at least 1, got 0"),
-        ({"decoder": "my.decoder"}, r"Decoder.load\(path\) gives, got str 'my.decoder'"),
+        ({"decoder": "my.decoder"}, r"Decoder.load\(path\), got 'my.decoder'"),
         ({"num_best": 3}, "num_best=3 needs a decoder"),
         ({"num_best": -1}, "num_best must be at least 0"),
     ],

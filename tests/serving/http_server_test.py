@@ -9,6 +9,8 @@ import threading
 import pytest
 
 from serving.errors import ServingError
+from serving.http_server import HttpServer
+from serving.rest_api import Reply
 
 
 def test_port_in_use_is_said(base_path, start_server, helpers):
@@ -39,3 +41,23 @@ def test_stop_waits_for_a_request(base_path, helpers):
     assert server.stop(grace=20)
     asking.join()
     assert replies == [{"outputs": 1.0}]
+
+
+@pytest.mark.parametrize("host", ["[::1]", "::1"])
+def test_listens_on_ipv6(host):
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    server = HttpServer(
+        host, 0, lambda method, path, body: Reply(200, "text/plain", b"yes"), num_threads=1
+    )
+    server.start()
+    try:
+        connection = http.client.HTTPConnection("::1", server.port, timeout=20)
+        connection.request("GET", "/")
+        assert connection.getresponse().read() == b"yes"
+        connection.close()
+    finally:
+        server.stop(grace=5)

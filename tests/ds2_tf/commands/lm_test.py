@@ -139,7 +139,8 @@ def test_transcribe_with_a_server(package, tiny_model_directory, monkeypatch, ca
             assert (self.address, self.model_name) == ("host:1", "ds2")
             if signature_name == "model_info":
                 labels = [label.encode() for label in recognizer.alphabet.labels]
-                return client.Prediction({"labels": np.array([labels], object)}, 1, 0.0)
+                told = {"labels": np.array([labels], object), "sample_rate": np.array([16000])}
+                return client.Prediction(told, 1, 0.0)
             assert signature_name == "serving_default"
             rows = zip(inputs["samples"], inputs["num_samples"])
             results = [recognizer.recognize([row[:length]])[0].log_probs for row, length in rows]
@@ -203,6 +204,13 @@ def test_files_that_cannot_be_written(package, words, capsys):
     assert main(["lm", *words]) == 1
     output = capsys.readouterr()
     assert "text.txt is a file, and not a folder." in output.err and not output.out
+
+
+def test_a_picture_without_pillow(package, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    words = ["p.decoder", "--model", "m", "--manifest", "m.jsonl", "--plot", "surface.png"]
+    assert main(["lm", "tune", *words]) == 1
+    assert "Plotting needs Pillow" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
