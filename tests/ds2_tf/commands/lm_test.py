@@ -2,6 +2,7 @@
 """The commands of language models as they are typed, and decoding with a package."""
 
 import dataclasses
+import importlib.util
 import json
 import wave
 
@@ -207,7 +208,12 @@ def test_files_that_cannot_be_written(package, words, capsys):
 
 
 def test_a_picture_without_pillow(package, monkeypatch, capsys):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    find_spec = importlib.util.find_spec
+
+    def without_pillow(name, *more):
+        return None if name == "PIL" else find_spec(name, *more)
+
+    monkeypatch.setattr("importlib.util.find_spec", without_pillow)
     words = ["p.decoder", "--model", "m", "--manifest", "m.jsonl", "--plot", "surface.png"]
     assert main(["lm", "tune", *words]) == 1
     assert "Plotting needs Pillow" in capsys.readouterr().err
