@@ -32,3 +32,17 @@ def read_yaml(path: str | os.PathLike, what: str):
     except (yaml.YAMLError, ValueError) as error:
         # A ValueError is of a date or number that only looks like one: 2026-13-45.
         raise UserError(f"The {what} {path} is not YAML: {error}") from error
+
+
+def parse_yaml(text: str, what: str):
+    """The value that a text stands for in YAML.
+
+    Raises:
+        UserError: it is not YAML.
+    """
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"{what}: {text!r} is not YAML: {error}") from error

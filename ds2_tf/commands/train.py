@@ -44,10 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_bad_share_argument(parser, only_with="--manifest")
     parser.add_argument(
-        "--epochs",
-        type=int,
-        metavar="N",
-        help="another number of epochs than the recipe's, such as for a spliced corpus",
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a value in place of the recipe's, such as training.epochs=35; may be given several "
+        "times",
     )
     parser.add_argument(
         "--initial-model",
@@ -74,10 +76,7 @@ def run(args: argparse.Namespace) -> int:
     from ds2_tf.errors import UserError
     from ds2_tf.recipes import load_recipe
 
-    recipe = load_recipe(args.recipe)
-    if args.epochs is not None:
-        training = dataclasses.replace(recipe.training, epochs=args.epochs)
-        recipe = dataclasses.replace(recipe, training=training)
+    recipe = load_recipe(args.recipe, args.set)
     if args.records and args.train_split:
         raise UserError(
             "--train-split chooses among the splits of a manifest; records are ingested for the "

@@ -107,12 +107,12 @@ def test_from_records(recipe, records, tmp_path, capsys):
     # Again: nothing is left to do. With another recipe: refused.
     assert cli.main([word for word in words if word != "--json"]) == 0
     assert capsys.readouterr().out.startswith("dev WER ")
-    for other in ([*words[:1], recipe(2), *words[2:]], [*words, "--epochs", "2"]):
+    for other in ([*words[:1], recipe(2), *words[2:]], [*words, "--set", "training.epochs=2"]):
         assert cli.main(other) == 1
         assert "another configuration or corpus" in capsys.readouterr().err
-    assert cli.main([*words[:1], recipe(7), *words[2:], "--epochs", "1"]) == 0
+    assert cli.main([*words[:1], recipe(7), *words[2:], "--set", "training.epochs=1"]) == 0
     assert json.loads(capsys.readouterr().out)["epochs"] == 1
-    assert cli.main([*words, "--epochs", "0"]) == 1
+    assert cli.main([*words, "--set", "training.epochs=0"]) == 1
     assert "epochs must be" in capsys.readouterr().err
 
 
