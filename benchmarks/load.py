@@ -41,6 +41,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from serving.client import Client
 from serving.commands import base_path_of
 from serving.loader import SavedModelLoader
+from serving.model_info import info_query
 from serving.servable import Servable
 from serving.stream_session import INFO, STEP, ServedNetwork
 from serving.tensors import tensor_to_proto
@@ -196,13 +197,12 @@ def overhead(model: Model, server: Server, calls: int, intra_op_threads: int) ->
         "num_samples": np.array([model.chunk_samples], np.int32),
         "state": np.zeros((1, model.state_size), np.float32),
     }
-    query = {"query": np.zeros(1, np.int32)}
     try:
         return {
             "calls": calls,
             "state_bytes": 4 * model.state_size,
             STEP: _overhead(model, server, servable, STEP, step, [], calls),
-            INFO: _overhead(model, server, servable, INFO, query, ["sample_rate"], calls),
+            INFO: _overhead(model, server, servable, INFO, info_query(), ["sample_rate"], calls),
             "load_average": os.getloadavg()[0],
         }
     finally:

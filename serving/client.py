@@ -13,7 +13,6 @@ import os
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -27,7 +26,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from ds2_tf.audio.segmentation import DEFAULT_LIMIT_SECONDS, HOP_SECONDS, Pieces
+from ds2_tf.audio.segmentation import DEFAULT_LIMIT_SECONDS, Pieces
 from ds2_tf.audio.wav import wav_bytes
 from ds2_tf.decoding.beam_search import BeamSearch
 from ds2_tf.decoding.decoder import Decoder, as_decoder
@@ -57,6 +56,7 @@ from serving.model_info import (
     info_query,
     told_info,
 )
+from serving.piece_reply import PieceReply, frame_seconds_of, joined_text
 from serving.piecewise import batches_by_length, in_batches
 from serving.tensors import tensor_from_proto, tensor_to_proto
 
@@ -92,19 +92,6 @@ class ClientError(UserError):
         super().__init__(message)
         self.code = code
         self.detail = detail
-
-
-@dataclass(frozen=True)
-class _PieceReply:
-    """The server's answer about one piece of a recording: its text, or its log probabilities."""
-
-    num_samples: int
-    num_frames: int
-    version: int
-    latency: float
-    text: str = ""
-    score: float = 0.0
-    log_probs: np.ndarray | None = None
 
 
 class Client:
@@ -285,7 +272,7 @@ class Client:
         if reads_here:
             joined = self._decode(list(groups.values()), sample_rate, alphabet, decoder, num_best)
         else:
-            joined = [_joined_text(group, alphabet) for group in groups.values()]
+            joined = [joined_text(group, alphabet) for group in groups.values()]
         for index, seconds, group, fields in zip(groups, durations, groups.values(), joined):
             results[index] = Transcription(
                 num_frames=sum(reply.num_frames for _, reply in group),
@@ -379,13 +366,13 @@ class Client:
             },
         )
 
-    def _send_for_text(self, recordings: Sequence[np.ndarray]) -> list[_PieceReply | ClientError]:
+    def _send_for_text(self, recordings: Sequence[np.ndarray]) -> list[PieceReply | ClientError]:
         """One request to `transcribe`; a recording that the server cannot decode is an error."""
         wavs = np.array([wav_bytes(samples, SAMPLE_RATE) for samples in recordings], dtype=object)
         answer = self.predict("transcribe", {"wav": wavs})
         outputs = answer.outputs
         return [
-            _PieceReply(
+            PieceReply(
                 num_samples=len(recordings[row]),
                 text=outputs["text"][row].decode("utf-8"),
                 score=float(outputs["score"][row]),
@@ -402,7 +389,7 @@ class Client:
             for row in range(len(recordings))
         ]
 
-    def _send_for_log_probs(self, recordings: Sequence[np.ndarray]) -> list[_PieceReply]:
+    def _send_for_log_probs(self, recordings: Sequence[np.ndarray]) -> list[PieceReply]:
         """One request to `serving_default`."""
         lengths = np.array([len(samples) for samples in recordings], np.int32)
         samples = np.zeros([len(recordings), lengths.max()], np.float32)
@@ -411,7 +398,7 @@ class Client:
         answer = self.predict("serving_default", {"samples": samples, "num_samples": lengths})
         outputs = answer.outputs
         return [
-            _PieceReply(
+            PieceReply(
                 num_samples=int(lengths[row]),
                 log_probs=outputs["log_probs"][row, :frames],
                 num_frames=int(frames),
@@ -479,7 +466,7 @@ class Client:
             check_size(alphabet, reply.log_probs.shape[-1], f"model {self.model_name!r}")
         transcripts = decode_joined(
             [[(start, reply.log_probs) for start, reply in group] for group in groups],
-            frame_seconds=_frame_seconds(
+            frame_seconds=frame_seconds_of(
                 [reply for group in groups for _, reply in group], sample_rate
             ),
             alphabet=alphabet,
@@ -571,18 +558,6 @@ class Client:
         return ClientError(message, code, detail)
 
 
-def _joined_text(
-    group: Sequence[tuple[float, _PieceReply]], alphabet: Alphabet | None
-) -> dict[str, Any]:
-    """The fields of a Transcription that are read from the text of its pieces.
-
-    The alphabet tells what is between two pieces; None if there is only one.
-    """
-    separator = " " if alphabet is None or " " in alphabet.characters else ""
-    words = [word for _, reply in group for word in reply.text.split()]
-    return {"text": separator.join(words), "score": sum(reply.score for _, reply in group)}
-
-
 def _is_of_the_request(error: Exception) -> bool:
     return isinstance(error, ClientError) and error.code in _CODES_OF_A_REQUEST
 
@@ -595,13 +570,3 @@ def _name(audio: Audio, index: int) -> str:
 
 def _sample_rate_of(told: Mapping[int | None, ToldInfo]) -> int:
     return next((info.sample_rate for info in told.values()), SAMPLE_RATE)
-
-
-def _frame_seconds(replies: Sequence[_PieceReply], sample_rate: int) -> float:
-    """Duration of an output frame, from how many of them the longest recording has."""
-    longest = max(replies, key=lambda reply: reply.num_samples, default=None)
-    if longest is None or not longest.num_frames:
-        return HOP_SECONDS
-    # The last frame may stand for less than a whole one.
-    hops = -(-(longest.num_samples // round(HOP_SECONDS * sample_rate)) // longest.num_frames)
-    return HOP_SECONDS * hops

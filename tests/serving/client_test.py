@@ -372,7 +372,7 @@ def test_a_version_that_replaces_another_meanwhile():
         assert [(r.text, r.model_version) for r in results] == [("cba", 1), ("cba", 2)]
         client.asked.clear()
         client.labels = {1: "cba", 2: "abc"}
-        with pytest.raises(UserError, match="versions 1, 2 .* different alphabets"):
+        with pytest.raises(UserError, match="versions 1, 2 .* have different alphabets"):
             client.transcribe_batch(recordings, batch_size=1, words=True)
 
 
