@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from concurrent import futures
 
 import grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
@@ -16,6 +15,7 @@ from serving.errors import ServingError
 from serving.grpc_services import ModelService, PredictionService
 from serving.health import HealthService
 from serving.listening import check_address
+from serving.unary_server import UnaryServer
 
 PORT_REMEDY = "--port 0 takes any free port."
 
@@ -51,10 +51,7 @@ class GrpcServer:
             "grpc.so_reuseport": 0,
             **_channel_arguments(args.grpc_channel_arguments),
         }
-        self._server = grpc.server(
-            futures.ThreadPoolExecutor(num_threads, thread_name_prefix="grpc"),
-            options=list(options.items()),
-        )
+        self._server = UnaryServer(num_threads, options.items())
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
             prediction, self._server
         )
@@ -82,7 +79,7 @@ class GrpcServer:
         """
         if self._health:
             self._health.set_not_serving()
-        self._server.stop(grace).wait()
+        self._server.stop(grace)
 
     def _listen(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
         try:

@@ -349,10 +349,6 @@ def set_up_logging() -> None:
     """Sends the server's own log to standard error, without TensorFlow's chatter."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("tensorflow").setLevel(logging.WARNING)
-    # A traceback for each request that is no protobuf would let any stranger fill the log.
-    logging.getLogger("grpc._common").addFilter(
-        lambda record: "deserializing" not in record.getMessage()
-    )
 
 
 def _batching_options(args: argparse.Namespace) -> BatchingOptions | None:
