@@ -316,6 +316,9 @@ def serve_until_signal(server: Server, grace: float) -> int:
         sys.stderr.flush()
         os._exit(1)  # their threads would keep the process alive
     starting.join()
+    signal.set_wakeup_fd(-1)
+    woken.close()
+    wake.close()
     if failures:
         print(f"Failed to start server. Error: {_message(failures[0])}", file=sys.stderr)
         return 1

@@ -15,12 +15,14 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 
 import grpc
 import pytest
 import tensorflow as tf
 
 ROOT = pathlib.Path(__file__).parents[3]
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
 
 BATCHING = """
 max_batch_size { value: 64 }
@@ -119,7 +121,7 @@ class RawPredict:
     def __init__(self, address: str):
         options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         self._channel = grpc.insecure_channel(address, options)
-        self._call = self._channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        self._call = self._channel.unary_unary(PREDICT)
 
     def __call__(self, data: bytes, timeout: float = 60.0):
         return outcome(self._call.future(data, timeout=timeout))
@@ -132,6 +134,10 @@ class RawPredict:
             if len(waiting) == at_once:
                 outcomes.append(outcome(waiting.pop(0)))
         return outcomes + [outcome(call) for call in waiting]
+
+    def begin(self, messages: Iterator[bytes]) -> grpc.Future:
+        """Begins a call, and sends its message when there is one."""
+        return self._channel.stream_unary(PREDICT).future(messages, timeout=120.0)
 
 
 def outcome(call) -> tuple[grpc.StatusCode, str, bytes]:

@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import struct
+import threading
 import time
 
 import pytest
@@ -61,6 +62,25 @@ def test_grpc_connections_that_never_ask(server, ask, hello):
         connection.sendall(hello)
     ask()
     close_all(server, connections, before)
+    ask()
+
+
+def test_grpc_calls_that_never_send_their_message(server, ask, raw_predict):
+    ask()
+    before = server.num_files()
+    never = threading.Event()
+
+    def no_message():
+        never.wait(120)
+        yield from ()
+
+    calls = [raw_predict.begin(no_message()) for _ in range(100)]
+    ask()
+    assert not any(call.done() for call in calls)
+    for call in calls:
+        call.cancel()
+    never.set()
+    close_all(server, [], before)
     ask()
 
 
