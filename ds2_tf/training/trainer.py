@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -12,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from ds2_tf.config import Recipe
+from ds2_tf.directory_lock import directory_lock
 from ds2_tf.errors import UserError
 from ds2_tf.models.deep_speech_2 import DeepSpeech2
 from ds2_tf.models.model_directory import ModelDescription, save_model
@@ -89,11 +91,27 @@ def train(
 
     Raises:
         UserError: the state is one of another run, or damaged, or nothing can be trained on.
+        DirectoryInUse: another process trains with the state; the message says which.
         DivergenceError: the loss is no number any more; the message names the batch.
     """
+    strategy = strategy or make_strategy()
+    writes = is_chief(strategy)
+    lock = directory_lock(state_directory, "training") if writes else contextlib.nullcontext()
+    with lock:
+        return _train(recipe, data, output_directory, state_directory, strategy, initial_model)
+
+
+def _train(
+    recipe: Recipe,
+    data: TrainingData,
+    output_directory: str | os.PathLike,
+    state_directory: str | os.PathLike,
+    strategy: tf.distribute.Strategy,
+    initial_model: str | os.PathLike | None,
+) -> TrainingResult:
+    """`train`, in a state directory that is this process' own."""
     started = time.monotonic()
     config, statistics = recipe.training, data.statistics
-    strategy = strategy or make_strategy()
     keras.utils.set_random_seed(config.seed)
     alphabet = Alphabet(recipe.alphabet)
     # Validated outside of the strategy, where Keras would have every device decode everything.

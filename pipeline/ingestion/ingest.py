@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 from ds2_tf.corpora.manifest import EmptyManifest
 from ds2_tf.corpora.rejection import DEFAULT_LIMIT, Rejection, RejectionReport
+from ds2_tf.directory_lock import directory_lock
 from ds2_tf.errors import UserError
 from pipeline.ingestion.config import IngestionConfig
-from pipeline.ingestion.directory_lock import directory_lock
 from pipeline.ingestion.progress import ProgressDisplay
 from pipeline.ingestion.shard_store import ShardStore
 from pipeline.ingestion.sources import ManifestSource, count_lines, expand_manifests
@@ -112,7 +112,7 @@ def ingest(
     progress = (
         ProgressDisplay(progress_directory, total) if show_progress else contextlib.nullcontext()
     )
-    with directory_lock(work_directory):
+    with directory_lock(work_directory, "ingestion"):
         with progress:
             descriptions = _run_graph(
                 sources, config, str(work_directory), progress_directory, beam_args

@@ -16,6 +16,7 @@ from ds2_tf.config import (
     Recipe,
     TrainingConfig,
 )
+from ds2_tf.directory_lock import DirectoryInUse, directory_lock
 from ds2_tf.errors import UserError
 from ds2_tf.models.model_directory import load_model
 from ds2_tf.training import epoch, trainer
@@ -252,3 +253,11 @@ def test_bigrams(train, tmp_path):
     train("bigrams", recipe)
     network, description = load_model(tmp_path / "bigrams")
     assert description.alphabet == recipe.alphabet and network.num_labels == 8
+
+
+def test_two_trainings_do_not_share_a_state(train, tmp_path):
+    with directory_lock(tmp_path / "model-state", "training"):
+        with pytest.raises(DirectoryInUse, match="Another training works in .*-state: process"):
+            train()
+    assert not (tmp_path / "model").exists()
+    train()

@@ -24,10 +24,10 @@ from ds2_tf.audio.spectrogram import log_spectrogram
 from ds2_tf.corpora.manifest import read_manifest, write_manifest
 from ds2_tf.corpora.records import parse_example
 from ds2_tf.corpora.rejection import TooManyRejections
+from ds2_tf.directory_lock import DirectoryInUse, directory_lock
 from ds2_tf.errors import UserError
 from pipeline.ingestion import ingest as ingest_module
 from pipeline.ingestion.config import IngestionConfig
-from pipeline.ingestion.directory_lock import DirectoryInUse, directory_lock
 from pipeline.ingestion.ingest import LostRecords, ingest
 from pipeline.ingestion.sources import ManifestSource
 from pipeline.ingestion.worker_watch import LostWorker
@@ -332,28 +332,11 @@ def test_a_killed_run_goes_on_where_it_was(make_corpus, tmp_path):
 
 def test_two_ingestions_into_one_directory_do_not_mix(make_corpus, tmp_path):
     manifest = make_corpus(6)
-    with directory_lock(tmp_path / "out" / ".shards"):
+    with directory_lock(tmp_path / "out" / ".shards", "ingestion"):
         with pytest.raises(DirectoryInUse, match=f"process {os.getpid()} on "):
             _ingest(manifest, tmp_path / "out")
     assert not list((tmp_path / "out").glob("Split-*"))
     _ingest(manifest, tmp_path / "out")
-
-
-def test_the_lock_of_a_killed_process_is_free(tmp_path):
-    program = (
-        "import sys, time; from pipeline.ingestion.directory_lock import directory_lock\n"
-        "with directory_lock(sys.argv[1]): print('locked', flush=True); time.sleep(60)"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout.readline() == "locked\n"
-        with pytest.raises(DirectoryInUse, match=f"process {process.pid} "):
-            with directory_lock(tmp_path):
-                pass
-        process.kill()
-    with directory_lock(tmp_path):
-        pass
 
 
 def test_a_runner_that_loses_records_fails_the_run(make_corpus, tmp_path, monkeypatch):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One ingestion at a time in a directory."""
+"""One process at a time in a directory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class DirectoryInUse(UserError):
 
 
 @contextlib.contextmanager
-def directory_lock(directory: str | os.PathLike) -> Iterator[None]:
+def directory_lock(directory: str | os.PathLike, work: str) -> Iterator[None]:
     """Holds a directory for this process, for as long as the context lasts.
 
     The lock is the operating system's: it ends with the process, however that ends, and it counts
@@ -30,6 +30,7 @@ def directory_lock(directory: str | os.PathLike) -> Iterator[None]:
 
     Args:
         directory: made when missing; gets a file `lock` that stays.
+        work: what is done there, for the message, such as "ingestion".
 
     Raises:
         DirectoryInUse: another process has it; the message says which.
@@ -41,8 +42,8 @@ def directory_lock(directory: str | os.PathLike) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DirectoryInUse(
-                f"Another ingestion works in {directory}: {_holder(directory)}. Wait until it is "
-                "over, or ingest into another directory."
+                f"Another {work} works in {directory}: {_holder(directory)}. Wait until it is "
+                "over, or choose another directory."
             ) from None
         file.truncate(0)
         json.dump(
