@@ -46,8 +46,8 @@ def scan_corpus(
         config: the rule that divides utterances.
         hashes: reads the recordings.
     """
-    found, splits = [], set()
-    for source, utterance in read_sources(sources, RejectionReport()):
+    found, splits, report = [], set(), RejectionReport()
+    for source, utterance in read_sources(sources, report):
         audio = resolve_audio(utterance, source.path)
         found.append((source.split or "", utterance.to_json(), audio))
         try:
@@ -55,11 +55,14 @@ def scan_corpus(
         except BadUtterance:
             pass  # ingestion names it
     contents = hashes.of(audio for *_, audio in found)
-    digest = hashlib.sha256()
-    for line in sorted(
+    lines = [
         f"{split}\0{utterance}\0{content}\n"
         for (split, utterance, _), content in zip(found, contents)
-    ):
+    ]
+    # Lines that say nothing of a recording still count among those that cannot be used.
+    lines += [f"{rejection.reason}\0{rejection.id}\n" for rejection in report.rejections]
+    digest = hashlib.sha256()
+    for line in sorted(lines):
         digest.update(line.encode())
     return CorpusScan(digest.hexdigest(), tuple(sorted(splits, key=split_order)))
 
