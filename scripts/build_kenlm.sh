@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds KenLM's lmplz and build_binary, with which `ds2 lm build` makes language models, into
 # .tools/kenlm/bin. Takes the sources of the version in requirements.lock from the package index.
-# Does nothing when they are there. Needs the environment of scripts/setup.sh.
+# Does nothing when they are there. Takes the path of a Python with pip; without one it needs the
+# environment of scripts/setup.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+python=${1:-.venv/bin/python}
 version=$(sed -n 's/^kenlm==//p' requirements.lock)
 target=.tools/kenlm
 if [ "$(cat "$target/version" 2>/dev/null)" = "$version" ]; then
@@ -33,7 +35,7 @@ fi
 echo "build_kenlm: building KenLM $version (half a minute)" >&2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-.venv/bin/python -m pip download -q --no-deps --no-build-isolation --no-binary kenlm \
+"$python" -m pip download -q --no-deps --no-build-isolation --no-binary kenlm \
   -d "$work" "kenlm==$version" >&2
 mkdir "$work/source"
 tar -xzf "$work"/kenlm-*.tar.gz -C "$work/source" --strip-components=1
