@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import math
 import os
 import pathlib
 import re
 
 from ds2_tf.audio.reading import RawFormat
+from ds2_tf.commands.output_files import prepare_output_directory
 from ds2_tf.config import Recipe, from_dict
 from ds2_tf.corpora.rejection import DEFAULT_LIMIT
 from ds2_tf.errors import UserError
@@ -292,19 +294,21 @@ def load_pipeline_config(path: str | os.PathLike) -> PipelineConfig:
 
 
 def make_directories(config: PipelineConfig) -> None:
-    """Makes the directories of the pipeline and of its metadata, before anything is computed.
+    """Makes the directories that the pipeline writes into, before anything is computed.
 
     Raises:
-        UserError: one cannot be made, or a file stands where models are to be pushed.
+        UserError: one cannot be made or written into, or TFX could not read from it.
     """
-    metadata_directory = os.path.dirname(config.metadata_path)
-    for key, directory in (("root", config.root), ("metadata", metadata_directory)):
+    if glob.has_magic(config.root):
+        raise UserError(
+            f"root: {config.root} has one of the characters * ? [, which TFX takes for a pattern "
+            "of files: choose another directory."
+        )
+    directories = {"root": config.root, "metadata": os.path.dirname(config.metadata_path)}
+    if config.steps.push:
+        directories["serving"] = config.serving_directory
+    for key, directory in directories.items():
         try:
-            os.makedirs(directory, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"{key}: the directory {directory} cannot be made: {error.strerror}."
-            ) from error
-    serving = config.serving_directory
-    if os.path.exists(serving) and not os.path.isdir(serving):
-        raise UserError(f"serving: {serving} is a file, and must be a directory.")
+            prepare_output_directory(directory)
+        except UserError as error:
+            raise UserError(f"{key}: {error}") from error

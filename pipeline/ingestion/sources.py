@@ -24,13 +24,15 @@ class ManifestSource(NamedTuple):
 def expand_manifests(patterns: Iterable[ManifestSource]) -> list[ManifestSource]:
     """Replaces file patterns with the manifests that match them, in order of name.
 
+    A file of that very name comes before the pattern.
+
     Raises:
         UserError: a pattern matches nothing.
     """
     sources = []
     for pattern, split in patterns:
-        paths = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
-        if not paths or not os.path.exists(paths[0]):
+        paths = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern))
+        if not paths:
             raise UserError(f"No manifest found at {pattern}.")
         sources += [ManifestSource(os.path.abspath(path), split) for path in paths]
     return sources

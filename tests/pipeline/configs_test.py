@@ -98,6 +98,9 @@ def test_a_limit_with_a_language_model_needs_one(load):
         ("splits: {by: manifest}\n", "splits.by is 'manifest', which needs manifests"),
         ("splits: {by: speaker, shares: {train: 0.9}}\n", "splits.shares .* add up to 1"),
         ("splits: {by: speaker, shares: {}}\n", "splits.shares .* add up to 1"),
+        ("splits: {by: speaker, shares: {train: .nan, dev: 1}}\n", "splits.shares .* add up to 1"),
+        ("kubeflow: {image: ''}\n", r"kubeflow\.image must be the name of an image"),
+        ("kubeflow: {image: x, retries: -1}\n", r"kubeflow\.retries must be at least 0; got -1"),
         ("splits: {by: speaker, shares: {train: 0.5, a/b: 0.5}}\n", "splits.shares.*'a/b'"),
         (
             "language_model: {order: 99}\n",
@@ -197,9 +200,18 @@ def test_directories_are_made_before_anything_else(load, tmp_path):
 @pytest.mark.parametrize(
     "old, new, problem",
     [
-        ("root: run", "root: pipeline.yaml", "root: the directory .*pipeline.yaml cannot be made"),
-        ("root: run", "root: run\nmetadata: pipeline.yaml/m", "metadata: the directory .* cannot"),
-        ("root: run", "root: run\nserving: pipeline.yaml", "serving: .*pipeline.yaml is a file"),
+        ("root: run", "root: pipeline.yaml", "root: .*pipeline.yaml cannot be made: .* is a file"),
+        (
+            "root: run",
+            "root: run\nmetadata: pipeline.yaml/m",
+            "metadata: .* cannot be made",
+        ),
+        ("root: run", "root: run [1]", r"root: .*run \[1\] has one of the characters"),
+        (
+            "root: run",
+            "root: run\nserving: pipeline.yaml",
+            "serving: .*yaml cannot be made: .* file",
+        ),
     ],
 )
 def test_a_file_where_a_directory_is_to_be(load, old, new, problem):
