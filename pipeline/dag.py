@@ -41,7 +41,7 @@ from pipeline.configs import PipelineConfig
 from pipeline.evaluation import error_rate_metrics
 from pipeline.evaluation.eval_config import make_eval_config
 from pipeline.ingestion.config import IngestionConfig
-from pipeline.ingestion.content_hash import ContentHashes
+from pipeline.ingestion.content_hash import MISSING, ContentHashes
 from pipeline.ingestion.corpus_scan import require_splits, scan_corpus
 from pipeline.ingestion.sources import expand_manifests
 from pipeline.source_hash import source_hash
@@ -264,10 +264,17 @@ def _decoding(
 
 
 def _contents(config: PipelineConfig, paths: Sequence[str]) -> list[str]:
-    """Hashes of files."""
+    """Hashes of the language model's texts.
+
+    Raises:
+        UserError: one cannot be read.
+    """
     hashes = ContentHashes(os.path.join(config.work_directory, "language_model", "hashes.tsv"))
     found = hashes.of(paths)
     hashes.save()
+    for path, content in zip(paths, found):
+        if content == MISSING:
+            raise UserError(f"language_model.texts: {path} is missing or cannot be read.")
     return found
 
 

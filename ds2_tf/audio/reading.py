@@ -200,8 +200,8 @@ def _open_arguments(
             data = path.read_bytes()
         except FileNotFoundError:
             raise AudioError("missing-audio", f"{name} does not exist") from None
-        except OSError as error:
-            raise AudioError("missing-audio", f"{name} cannot be read: {error}") from error
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+            raise AudioError("missing-audio", f"{name!r} cannot be read: {error}") from error
     if not data:
         raise AudioError("empty-audio", f"{name} has 0 bytes")
     if headerless:

@@ -33,7 +33,8 @@ def check_split_shares(shares: dict[str, float], key: str) -> None:
             be one of a split.
     """
     total = sum(shares.values())
-    if abs(total - 1) > 1e-6 or min(shares.values()) <= 0:
+    # Said so that NaN, which compares false, does not pass.
+    if not (abs(total - 1) <= 1e-6 and min(shares.values()) > 0):
         raise InvalidValue(key, f"must be positive and add up to 1; got {shares} (sum {total:g}).")
     for name in shares:
         if not is_split_name(name):

@@ -86,7 +86,7 @@ class ContentHashes:
                 digest = known[1]
             else:
                 digest = self._read(path)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a name that no file can have
             return MISSING
         if time.time_ns() - identity.changed_ns > _SETTLED_NS:
             self._asked[path] = identity, digest

@@ -58,6 +58,9 @@ def paths_outside_volumes(config: PipelineConfig) -> dict[str, str]:
         (f"manifests.{source.split}" if source.split else "manifest", source.path)
         for source in config.sources
     )
+    if config.steps.language_model:
+        texts = enumerate(config.language_model.texts)
+        paths.update((f"language_model.texts[{index}]", path) for index, path in texts)
     mounts = [pathlib.PurePath(path) for path in checked_kubeflow(config).volumes.values()]
     return {
         key: path

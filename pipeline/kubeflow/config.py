@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 
 from ds2_tf.errors import UserError
+from ds2_tf.value_checks import require, require_numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +67,10 @@ class KubeflowConfig:
     resources: dict[str, ResourcesConfig] = dataclasses.field(default_factory=dict)
     retries: int = 0
     node_selector: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        require(bool(self.image.strip()), "image", "the name of an image", self.image)
+        require_numbers(self, "retries", least=0)
 
     def resources_of(self, step: str) -> ResourcesConfig:
         """What a step gets."""

@@ -17,6 +17,7 @@ import yaml
 from tfx.dsl.compiler.compiler import Compiler
 
 from ds2_tf.corpora.manifest import read_manifest, write_manifest
+from ds2_tf.errors import UserError
 from pipeline import dag, source_hash
 from pipeline.components import example_gen
 from pipeline.configs import EvaluationConfig, PipelineConfig, SplitsConfig, StepsConfig
@@ -88,6 +89,12 @@ def _edit_manifest(config: PipelineConfig, edit) -> None:
     write_manifest(config.manifest, edit(list(read_manifest(config.manifest))))
 
 
+def test_a_text_that_is_missing_is_named(config, tmp_path):
+    (tmp_path / "text.txt").unlink()
+    with pytest.raises(UserError, match="language_model.texts: .*text.txt is missing"):
+        create_pipeline(config)
+
+
 _AUDIO = {"AudioExampleGen"}
 # What is told the features, the alphabet and the shards.
 _INGESTION = {
@@ -102,6 +109,17 @@ _INGESTION = {
 
 def test_a_recording(changed_by, change_unnoticed, tmp_path):
     assert changed_by(lambda _: change_unnoticed(tmp_path / "corpus" / "u003.flac")) == _AUDIO
+
+
+@pytest.mark.parametrize("line", ["what?", '{"id": "u8", "audio": 3}', None])
+def test_a_line_that_cannot_be_used(changed_by, line):
+    def append(config):
+        with open(config.manifest, "r+", encoding="utf-8") as file:
+            first = file.readline()
+            file.seek(0, 2)
+            file.write(f"{line or first.rstrip()}\n")
+
+    assert changed_by(append) == _AUDIO
 
 
 def test_a_recording_that_is_gone(changed_by, tmp_path):

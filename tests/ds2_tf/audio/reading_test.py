@@ -221,3 +221,8 @@ class TestDuration:
         with pytest.raises(AudioError) as caught:
             audio_duration(tmp_path / "missing.wav")
         assert caught.value.reason == "missing-audio"
+
+
+def test_a_name_that_no_file_can_have():
+    with pytest.raises(AudioError, match="missing-audio: .*null byte"):
+        read_audio("a\0b.wav")

@@ -32,7 +32,9 @@ def test_it_is_the_sha256_of_the_contents(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"x" * 3_000_000)
     expected = hashlib.sha256(b"x" * 3_000_000).hexdigest()
-    assert _ask(tmp_path / "memory", path, tmp_path / "none") == ([expected, "missing"], 3_000_000)
+    none, impossible = tmp_path / "none", "a\0b"
+    found = [expected, "missing", "missing"]
+    assert _ask(tmp_path / "memory", path, none, impossible) == (found, 3_000_000)
 
 
 def test_what_did_not_change_is_not_read_again(tmp_path, settle):

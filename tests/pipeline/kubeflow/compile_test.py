@@ -152,6 +152,14 @@ def test_paths_that_no_volume_holds_are_named(config):
         config, manifest="/speech/m.jsonl", root="/speech/run", serving="/speechless/models"
     )
     assert paths_outside_volumes(on_volumes) == {"serving": "/speechless/models"}
+    texts = LanguageModelConfig(texts=("/speech/a.txt", "/elsewhere/b.txt"))
+    with_texts = dataclasses.replace(
+        on_volumes, steps=StepsConfig(language_model=True), language_model=texts
+    )
+    assert paths_outside_volumes(with_texts) == {
+        "serving": "/speechless/models",
+        "language_model.texts[1]": "/elsewhere/b.txt",
+    }
 
 
 def test_vertex_gets_a_job_with_tfx_commands(config, tmp_path):
