@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Latency of concurrent streams in real time, and what a request costs besides the model.
 
-    python -m benchmarks.load EXPORT_OR_BASE_PATH > load.json        # 2 to 3 minutes
+    python -m benchmarks.load models/an4-streaming > load.json        # 2 to 3 minutes
 
 Every stream sends a chunk when it is due, that is when its last sample has been spoken, as long as
 the one before is answered; it is timed from when it was due. A stream that the server cannot follow
@@ -264,7 +264,9 @@ def _quantiles_ms(milliseconds: np.ndarray, quantiles: dict[str, float]) -> dict
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", help="an export of a streaming model, or the base path of some")
+    parser.add_argument(
+        "model", help="a streaming model, an export of one, or the base path of some"
+    )
     parser.add_argument("--streams", type=int, nargs="*", default=[10, 20, 30])
     parser.add_argument("--seconds", type=float, default=15.0, help="of each stream")
     parser.add_argument("--chunk-seconds", type=float, default=0.1)

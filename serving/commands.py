@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serve an exported model over gRPC and REST with TensorFlow Serving's API.
+"""Serve a model over gRPC and REST with TensorFlow Serving's API.
 
 In production, tensorflow_model_server serves the same directory to the same clients; the flags
 here are named like its own. SIGTERM and SIGINT end the server once the calls in progress are done.
@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -27,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `ds2 serve`."""
     parser.add_argument(
         "model",
-        metavar="MODEL_BASE_PATH_OR_EXPORT",
+        metavar="MODEL_BASE_PATH_OR_EXPORT_OR_MODEL",
         help="directory with one numbered directory a version (new versions are picked up), or "
-        "one exported model (served alone)",
+        "one exported model (served alone), or a model directory (exported first, each time)",
     )
     parser.add_argument(
         "--model_name", default="ds2", help="name that clients ask for (default: ds2)"
@@ -47,17 +49,12 @@ def run(args: argparse.Namespace) -> int:
 
     if not os.path.isdir(args.model):
         raise UserError(
-            f"{args.model} is not a directory. Give an exported model, or the directory that "
-            "holds its numbered versions."
+            f"{args.model} is not a directory. Give a model, an exported one, or the directory "
+            "that holds its numbered versions."
         )
     unused = [] if args.web else given_flags(args)
     if unused:
         raise UserError(f"{', '.join(unused)} without --web: there is no page without it.")
-    if _is_model_directory(args.model):
-        raise UserError(
-            f"{args.model} is a model directory; export it first: ds2 export --model {args.model} "
-            "--output BASE_PATH, then ds2 serve BASE_PATH."
-        )
     if args.web:
         check_installed()
         if args.ssl_config_file:
@@ -102,11 +99,30 @@ def _is_model_directory(path: str) -> bool:
 
 @contextlib.contextmanager
 def base_path_of(directory: str) -> Iterator[str]:
-    """A base path that leads to `directory`, if that is a single export."""
-    if not os.path.exists(os.path.join(directory, "saved_model.pb")):
+    """The base path of a model: of a single export or a model directory one made for it.
+
+    Raises:
+        UserError: a model directory cannot be exported.
+    """
+    is_export = os.path.exists(os.path.join(directory, "saved_model.pb"))
+    if not is_export and not _is_model_directory(directory):
         yield directory
         return
-    name = os.path.basename(directory)
     with tempfile.TemporaryDirectory(prefix="ds2-serve-") as base_path:
-        os.symlink(directory, os.path.join(base_path, name if name.isdigit() else "1"))
+        if is_export:
+            name = os.path.basename(directory)
+            os.symlink(directory, os.path.join(base_path, name if name.isdigit() else "1"))
+        else:
+            _export(directory, base_path)
         yield base_path
+
+
+def _export(model: str, base_path: str) -> None:
+    """Exports in a process of its own, whose memory the server need not keep."""
+    from ds2_tf.errors import UserError
+
+    print(f"Exporting {model} (a moment; `ds2 export` keeps what it makes)", file=sys.stderr)
+    command = [sys.executable, "-m", "ds2_tf.cli", "export", "--model", model]
+    command += ["--output", base_path]
+    if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
+        raise UserError(f"{model} cannot be exported, see above.")

@@ -71,11 +71,20 @@ def test_no_directory_is_said(tmp_path):
         run(parse(str(tmp_path / "nowhere")))
 
 
-def test_a_model_directory_is_no_export(tmp_path):
+@pytest.mark.slow
+def test_a_model_directory_is_exported():
+    with base_path_of(os.path.join(ROOT, "models", "an4-streaming")) as served:
+        assert os.listdir(served) == ["1"]
+        assert os.path.exists(os.path.join(served, "1", "saved_model.pb"))
+    assert not os.path.exists(served)
+
+
+def test_a_model_directory_that_cannot_be_exported(tmp_path, capfd):
     for name in ("config.yaml", "model.keras"):
         (tmp_path / name).touch()
-    with pytest.raises(UserError, match="is a model directory; export it first: ds2 export"):
+    with pytest.raises(UserError, match=f"{tmp_path} cannot be exported, see above"):
         run(parse(str(tmp_path)))
+    assert "ds2: error: " in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("flag", ["--port", "--rest_api_port", "--web_port"])
