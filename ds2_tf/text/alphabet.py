@@ -90,8 +90,17 @@ class Alphabet:
         return indices
 
     def decode(self, indices: Sequence[int]) -> str:
-        """The text of label indices; blanks vanish, nothing is collapsed."""
+        """The text of label indices; blanks vanish, nothing is collapsed.
+
+        Raises:
+            ValueError: an index is none of a label, such as the padding of rows of labels.
+        """
         labels = self.labels
+        wrong = [index for index in indices if not 0 <= index < len(labels)]
+        if wrong:
+            raise ValueError(
+                f"the alphabet's labels are 0 to {len(labels) - 1}; got {wrong[0]}, which is none"
+            )
         return "".join(labels[index] for index in indices)
 
     def unknown_characters(self, text: str) -> str:

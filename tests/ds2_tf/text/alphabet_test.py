@@ -35,6 +35,12 @@ def test_decode_neither_collapses_nor_shows_blanks():
     assert ENGLISH.decode([0, 9, 0, 6, 13, 13, 0, 16]) == "hello"
 
 
+@pytest.mark.parametrize("index", [-1, 29])
+def test_decode_takes_labels_alone(index):
+    with pytest.raises(ValueError, match=f"0 to 28; got {index}"):
+        ENGLISH.decode([9, index])
+
+
 @given(st.text(ENGLISH.characters))
 def test_english_round_trip(text):
     assert ENGLISH.decode(ENGLISH.encode(text)) == text
