@@ -118,7 +118,8 @@ class AudioAugmentationConfig:
     Works on recordings, and so only where training reads them (`ds2 train --manifest`).
 
     Attributes:
-        speed: range of the factor by which a recording is played faster. Defaults to [1, 1].
+        speed: range of the factor by which a recording is played faster. One that becomes too
+            short for its transcript is left out of that epoch, and named. Defaults to [1, 1].
         volume_db: range of the gain. Defaults to [0, 0].
         shift_seconds: most by which a recording begins later or earlier. Defaults to 0.
         noise_share: share of utterances to which noise is added; the paper's is 0.4 (Section 5.3).

@@ -23,7 +23,9 @@ class DeepSpeech2(keras.Model):
         num_labels: outputs, blank included. The blank is label 0.
         num_bins: frequency bins of the spectrogram. Defaults to 161.
         dtype: compute policy of the layers, such as "mixed_bfloat16". Defaults to the global
-            policy. Normalization statistics and the logits are float32 under every policy.
+            policy. Normalization statistics and the logits are float32 under every policy. With
+            "mixed_float16", `compile` wants a keras.optimizers.LossScaleOptimizer around the
+            optimizer, as `ds2_tf.make_optimizer` gives: Keras adds none here.
 
     Call arguments:
         inputs: {"spectrogram": float32 [batch, frames, num_bins], "num_frames": int32 [batch]}.

@@ -9,10 +9,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ds2_tf.audio.augmentation import AudioAugmentation
-from ds2_tf.audio.graph_reading import read_in_graph, readable_in_graph, require_tensorflow_io
+from ds2_tf.audio.graph_reading import (
+    DECODERS,
+    read_in_graph,
+    readable_in_graph,
+    require_tensorflow_io,
+)
 from ds2_tf.audio.reading import RawFormat, read_audio
 from ds2_tf.audio.spectrogram import SpectrogramConfig, log_spectrogram
 from ds2_tf.corpora.manifest import Utterance, resolve_audio
+from ds2_tf.errors import UserError
 from ds2_tf.text.alphabet import Alphabet
 from ds2_tf.training.feeding import bucket_by_frames, label_encoder
 from ds2_tf.training.left_out import LeftOut
@@ -50,6 +56,8 @@ def spectrograms_of(
     """
     import tensorflow as tf
 
+    if decoder not in DECODERS:
+        raise UserError(f"decoder must be one of {', '.join(DECODERS)}, got {decoder!r}.")
     paths = [resolve_audio(utterance, manifest_path) for utterance in utterances]
     transcripts = tf.constant([utterance.transcript for utterance in utterances])
     ids = tf.constant([utterance.id for utterance in utterances])
@@ -106,7 +114,7 @@ def audio_batches(
     """Batches of like length out of `spectrograms_of`.
 
     A recording that was sped up may have become too short for its transcript under CTC; it is left
-    out, for its loss would be infinite.
+    out.
 
     Args:
         spectrograms: dataset of `spectrograms_of`.
@@ -122,18 +130,13 @@ def audio_batches(
     Returns:
         A dataset like that of `ds2_tf.training.feeding.epoch_batches`.
     """
-    import tensorflow as tf
-
     encode = label_encoder(alphabet)
 
-    def long_enough(inputs, labels, id):
-        repeats = tf.math.count_nonzero(labels[1:] == labels[:-1], dtype=tf.int32)
-        return output_frames(inputs["num_frames"]) >= tf.size(labels) + repeats
-
+    left_out = LeftOut() if left_out is None else left_out
     utterances = spectrograms.map(lambda inputs, text, id: (inputs, encode(text), id))
-    utterances = utterances.filter(long_enough)
+    utterances = left_out.without_short(utterances, output_frames)
     if max_frames is not None:
-        utterances = (left_out or LeftOut()).filter(utterances, max_frames)
+        utterances = left_out.without_long(utterances, max_frames)
     return bucket_by_frames(utterances, batch_frames, max_batch_size, num_bins, with_ids=with_ids)
 
 

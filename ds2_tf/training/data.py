@@ -54,7 +54,7 @@ class TrainingData(Protocol):
 
     @property
     def left_out(self) -> LeftOut:
-        """The utterances that were too long for the epoch that was asked for last."""
+        """What was not trained on in the epoch that was asked for last."""
 
     def epoch(self, epoch: int, with_ids: bool = False) -> tf.data.Dataset:
         """The training batches of an epoch, counted from 0; see `epoch_batches`."""

@@ -82,10 +82,8 @@ class EpochLoop:
             totals.add(inputs["num_frames"].numpy(), inputs["spectrogram"].shape[1], result)
             self._report(place, totals, len(ids), result)
         if not place.step:
-            raise UserError(
-                "No utterance of the training split is short enough to train on: "
-                f"training.max_frames is {self.config.max_frames}."
-            )
+            reasons = "; ".join(self.data.left_out.reasons(self.config.max_frames))
+            raise UserError(f"No utterance of the training split can be trained on; {reasons}.")
         iteration = self._set_learning_rate(place.epoch)
         self.step.flush()
         self._follow(iteration)

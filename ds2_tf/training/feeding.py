@@ -99,7 +99,7 @@ def epoch_batches(
         utterance, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     return bucket_by_frames(
-        (left_out or LeftOut()).filter(utterances, config.max_frames),
+        (LeftOut() if left_out is None else left_out).without_long(utterances, config.max_frames),
         config.batch_frames,
         config.max_batch_size,
         num_bins,

@@ -28,7 +28,7 @@ class EpochResult:
         learning_rate: at the end of the epoch.
         seconds: time that training took in this process.
         padding: share of the frames computed that were padding.
-        left_out: utterances longer than `max_frames`.
+        left_out: utterances that were too long or too short (`ds2_tf.training.left_out`).
         overflows: batches without effect, since they overflowed in float16.
         average_wer: word error rate of the moving average of the weights, where there is one.
         average_cer: character error rate, likewise.

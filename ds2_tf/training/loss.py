@@ -19,8 +19,9 @@ class CTCLoss(keras.losses.Loss):
 
     Frames of padding must be certainly blank (`ds2_tf.layers.PaddingToBlank`), which makes the
     lengths of the logits superfluous. Computed in float32. An utterance with fewer frames than its
-    labels need has no alignment, and a loss that is very large or infinite: such are to be found
-    when a corpus is prepared (`ds2 corpus check`).
+    labels need has no alignment: on TensorFlow that is an InvalidArgumentError, elsewhere a loss
+    that is very large or infinite. Such are to be found when a corpus is prepared (`ds2 corpus
+    check`); `ds2_tf.AudioData` leaves out those that speeding up has made so.
 
     Args:
         reduction: as in Keras. Defaults to the mean over the batch; None gives float32 [batch].

@@ -42,7 +42,7 @@ def model_card(
 | trained on | {statistics.num_utterances} utterances, {hours:.2f} h |
 | started from | {start} |
 | epochs | {len(history.epochs)}; the weights are those of epoch {best.epoch}{average} |
-| left out, too long | {best.left_out} utterances |
+| left out, too long or too short | {best.left_out} utterances |
 | {dev} WER, greedy | {best.kept_wer:.2%} |
 | {dev} CER, greedy | {best.kept_cer:.2%} |
 | seed | {recipe.training.seed} |

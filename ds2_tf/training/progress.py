@@ -82,7 +82,7 @@ class Progress:
         if result.overflows:
             overflows = f"{result.overflows} batches overflowed, "
         if result.left_out:
-            left_out = f"{result.left_out} too long, "
+            left_out = f"{result.left_out} left out, "
         self._print(
             result.epoch,
             f"loss {result.loss:.2f}, dev WER {result.wer:.2%}, CER {result.cer:.2%}{average}, "
@@ -91,20 +91,17 @@ class Progress:
         )
 
     def left_out(self, epoch: int, left_out: LeftOut, max_frames: int) -> None:
-        """Names utterances that were too long, those of a run's first epoch.
+        """Names utterances that were not trained on, those of the first epoch that has some.
 
         Args:
             epoch: counted from 1.
             left_out: the utterances of it.
             max_frames: the limit.
         """
-        if left_out.ids and not self._named:
+        if len(left_out) and not self._named:
             self._named = True
-            self._print(
-                epoch,
-                f"longer than training.max_frames ({max_frames}) and so left out: "
-                f"{left_out.summary()}",
-            )
+            for reason in left_out.reasons(max_frames):
+                self._print(epoch, f"left out, {reason}")
 
     def _print(self, epoch: int, text: str) -> None:
         if not self._quiet:

@@ -174,7 +174,7 @@ def _train(
             learning_rate=float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
             seconds=seconds,
             padding=totals.padding,
-            left_out=len(data.left_out.ids),
+            left_out=len(data.left_out),
             overflows=totals.overflows,
         )
         if average is not None:

@@ -176,9 +176,15 @@ def test_what_became_too_short_for_its_text_is_left_out(manifest):
     fast = AudioData(with_audio_augmentation(speed=(4.0, 4.0)), manifest)
     found = contents(fast.epoch(1))
     assert 0 < len(found) <= 12
+    assert len(found) + len(fast.left_out.too_short) == len(fast._train)
     for spectrogram, text in found:
         repeats = sum(a == b for a, b in zip(text, text[1:]))
         assert -(-len(spectrogram) // 2) >= len(text) + repeats
+
+
+def test_an_unknown_decoder_is_named(manifest):
+    with pytest.raises(UserError, match="soundfile, tensorflow-io, got 'ffmpeg'"):
+        AudioData(RECIPE, manifest, decoder="ffmpeg").epoch(0)
 
 
 def test_too_long_utterances_are_left_out_of_training_alone(manifest):

@@ -28,7 +28,7 @@ def test_what_is_not_the_rule(capsys):
         result(left_out=4, overflows=2, average_wer=0.4, average_cer=0.2), 120.0, whole=False
     )
     assert (
-        "CER 25.00% (averaged 40.00%, 20.00%), 4 too long, 2 batches overflowed, padding"
+        "CER 25.00% (averaged 40.00%, 20.00%), 4 left out, 2 batches overflowed, padding"
         in capsys.readouterr().err
     )
 
@@ -36,11 +36,11 @@ def test_what_is_not_the_rule(capsys):
 def test_long_utterances_are_named_once(capsys):
     progress, left_out = Progress(3), LeftOut()
     progress.left_out(1, left_out, 900)
-    left_out.ids += ["one", "two"]
+    left_out.too_long += ["one", "two"]
     progress.left_out(2, left_out, 900)
     progress.left_out(3, left_out, 900)
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == "epoch 2/3: longer than training.max_frames (900) and so left out: 2 (one, two)"
+    assert line == "epoch 2/3: left out, longer than training.max_frames (900): 2 (one, two)"
 
 
 def test_quiet(capsys):
