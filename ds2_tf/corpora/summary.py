@@ -101,7 +101,7 @@ class CorpusSummary:
                 f"{name:12}{split.utterances:12,}{split.hours:9.2f}{split.speakers:10,}"
                 f"{split.words:9,}{split.characters:10,}"
             )
-        lines += ["", f"{'percentile':22}" + "".join(f"{p:>7}" for p in PERCENTILES)]
+        lines += ["", f"{'percentile':22}" + "".join(f"{p:>9}" for p in PERCENTILES)]
         for name, values in (
             ("seconds", self.seconds),
             ("characters per second", self.characters_per_second),
@@ -111,7 +111,7 @@ class CorpusSummary:
         ):
             if values is None:
                 continue
-            lines.append(f"{name:22}" + "".join(f"{value:7.2f}" for value in values.values()))
+            lines.append(f"{name:22}" + "".join(f"{value:9.2f}" for value in values.values()))
         lines += ["", f"distinct words: {self.distinct_words:,}"]
         unknown = ", ".join(f"{c!r} in {n}" for c, n in self.unknown_characters.items())
         lines.append(f"characters outside the alphabet: {unknown or 'none'}")

@@ -30,6 +30,7 @@ class BuildReport:
     """A language model and what it was made of. Words are characters in a character model.
 
     Attributes:
+        by_character: whether it is one of characters.
         sentences: sentences of the text that were used.
         words: their words.
         left_out: sentences with characters outside the alphabet, which were not.
@@ -45,6 +46,7 @@ class BuildReport:
         seconds: what it all took.
     """
 
+    by_character: bool
     sentences: int
     words: int
     left_out: int
@@ -62,17 +64,19 @@ class BuildReport:
 
     def summary(self) -> str:
         """The report for a terminal."""
+        words = "characters" if self.by_character else "words"
+        left_out = f"; {self.left_out:,} sentences left out" if self.left_out else ""
         lines = [
-            f"{self.sentences:,} sentences, {self.words:,} words, {self.distinct_words:,} distinct"
-            + (f"; {self.left_out:,} sentences left out" if self.left_out else ""),
+            f"{self.sentences:,} sentences, {self.words:,} {words}, "
+            f"{self.distinct_words:,} distinct{left_out}",
             "n-grams: " + ", ".join(f"{n}: {count:,}" for n, count in enumerate(self.counts, 1)),
         ]
         if self.discount_fallback:
             lines.append("too little text to estimate discounts: fixed ones were used")
         if self.perplexity is not None:
             lines.append(
-                f"perplexity {self.perplexity:.1f} on {self.held_out_sentences:,} sentences held "
-                f"out, {self.unknown_share:.2%} of whose words are unknown"
+                f"perplexity {self.perplexity:.1f} (of {words}) on {self.held_out_sentences:,} "
+                f"sentences held out, {self.unknown_share:.2%} of whose {words} are unknown"
             )
         lines.append(f"{self.seconds:.1f} s")
         return "\n".join(lines)
@@ -160,6 +164,7 @@ def build_lm(
         temporary.write_bytes(binary.read_bytes())
         temporary.replace(output)
     return BuildReport(
+        by_character=by_character,
         sentences=corpus.sentences,
         words=sum(corpus.words.values()),
         left_out=corpus.left_out,

@@ -4,6 +4,7 @@
 import dataclasses
 import importlib.util
 import json
+import re
 import wave
 
 import numpy as np
@@ -57,6 +58,8 @@ def test_build_json(files, capsys):
     report = json.loads(capsys.readouterr().out)
     assert report["sentences"] == report["held_out_sentences"] == 12
     assert report["unknown_share"] == 0
+    assert main(["lm", "build", "text.txt", "-o", "lm.binary", "--characters"]) == 0
+    assert re.search(r"12 sentences, \d+ characters, \d+ distinct", capsys.readouterr().out)
 
 
 def test_evaluate(package, tiny_model_directory, capsys):

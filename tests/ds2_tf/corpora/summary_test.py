@@ -115,6 +115,13 @@ def test_as_json_and_as_text(tmp_path, corpus):
     assert "unreadable recordings: 2" in text
 
 
+def test_columns_of_the_text_are_apart(tmp_path, write_wav):
+    write_wav(tmp_path / "silent.wav", np.zeros(16000, np.int16))  # -100 dB, the widest number
+    text = summarize(tmp_path, [Utterance("a", "silent.wav", "one")]).text()
+    (line,) = (line for line in text.splitlines() if line.startswith("peak"))
+    assert line.split() == ["peak,", "dB", *["-100.00"] * len(PERCENTILES)]
+
+
 def test_without_recordings_the_text_says_nothing_of_them(tmp_path, corpus):
     text = summarize(tmp_path, corpus, read_recordings=False).text()
     assert "clipped" not in text and "anna" in text
