@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,10 @@ class Recognizer:
             logits = network({"spectrogram": spectrogram, "num_frames": num_frames}, training=False)
             return tf.nn.log_softmax(logits), description.model.output_frames(num_frames)
 
-        self._log_probs = log_probs
+        # At the end of a script TensorFlow's modules may go before this, and the function could not
+        # be freed without a traceback: so it goes first.
+        self._graph = [log_probs]
+        weakref.finalize(self, self._graph.clear)
 
     @classmethod
     def load(cls, directory: str | os.PathLike) -> Recognizer:
@@ -175,7 +179,7 @@ class Recognizer:
             for row, index in enumerate(batch):
                 padded[row, : len(recordings[index])] = recordings[index]
             lengths = np.array([len(recordings[index]) for index in batch], np.int32)
-            scores, frames = (x.numpy() for x in self._log_probs(padded, lengths))
+            scores, frames = (x.numpy() for x in self._graph[0](padded, lengths))
             texts = greedy_decode(scores, frames, self.alphabet)
             for row, index in enumerate(batch):
                 valid = scores[row, : frames[row]]

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recognition in this process: independent of the batch, in order, of any length."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -93,3 +96,20 @@ def test_alternatives_and_paths_instead_of_a_decoder(recognizer, recordings):
         recognizer.transcribe(recordings[:1], num_best=3)
     with pytest.raises(UserError, match=r"Decoder\.load\(path\), got 'my\.decoder'"):
         recognizer.transcribe(recordings[:1], decoder="my.decoder")
+
+
+_SCRIPT = """
+import sys
+import numpy as np
+import ds2_tf
+recognizer = ds2_tf.Recognizer.load(sys.argv[1])
+recognizer.recognize([np.zeros(8000, np.float32)])
+"""
+
+
+def test_a_script_ends_without_a_traceback(tiny_model_directory):
+    """The recognizer is alive at its end, when modules go."""
+    process = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, str(tiny_model_directory)], capture_output=True, text=True
+    )
+    assert process.returncode == 0 and "Traceback" not in process.stderr, process.stderr
