@@ -58,9 +58,13 @@ def save_model(
         network: a `ds2_tf.models.deep_speech_2.DeepSpeech2`.
         description: see `ModelDescription`.
         card: the text of the model card, Markdown. Defaults to an empty one.
+
+    Raises:
+        UserError: the description is another network's.
     """
     import yaml
 
+    _check_match(network, description, directory)
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     # The description comes last: a directory without it is not yet a model.
@@ -124,9 +128,28 @@ def load_model(directory: str | os.PathLike):
     if not path.exists():
         raise UserError(f"{directory} is not a whole model directory: {MODEL_NAME} is missing.")
     try:
-        return keras.saving.load_model(path, compile=False), description
+        network = keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is damaged, or of another release of Keras: {error}") from error
+    _check_match(network, description, directory)
+    return network, description
+
+
+def _check_match(network, description: ModelDescription, directory: str | os.PathLike) -> None:
+    """Sees that a description is the network's: labels are told apart by their place alone."""
+    described = (len(alphabet_of(description).labels), description.features.num_bins)
+    found = (network.num_labels, network.num_bins)
+    for what, wanted, there in zip(("labels", "frequency bins"), described, found):
+        if wanted != there:
+            raise UserError(
+                f"{directory}: the description is of a network with {wanted} {what}, and this one "
+                f"has {there}. Describe it by the recipe that it was made from."
+            )
+    if network.config != description.model:
+        raise UserError(
+            f"{directory}: the description's `model` is not that of this network. Describe it by "
+            "the recipe that it was made from."
+        )
 
 
 def alphabet_of(description: ModelDescription) -> Alphabet:

@@ -123,3 +123,21 @@ def test_an_interrupted_save_leaves_no_model(directory, tiny_config, make_networ
         save_model(directory, network, description, "card")
     with pytest.raises(UserError, match="is not a model directory"):
         load_description(directory)
+
+
+def test_a_description_of_another_network_is_refused(directory, tmp_path):
+    network, description = load_model(directory)
+    other = ModelDescription(description.model, "abc", description.features)
+    with pytest.raises(UserError, match="of a network with 4 labels, and this one has 29"):
+        save_model(tmp_path / "new", network, other)
+    assert not (tmp_path / "new").exists()
+    edit(directory, alphabet="abc")
+    with pytest.raises(UserError, match="of a network with 4 labels, and this one has 29"):
+        load_model(directory)
+
+
+def test_a_model_that_was_edited_is_noticed(directory):
+    config = yaml.safe_load((directory / "config.yaml").read_text())["model"]
+    edit(directory, model={**config, "recurrent_units": config["recurrent_units"] + 1})
+    with pytest.raises(UserError, match="`model` is not that of this network"):
+        load_model(directory)
